@@ -1,0 +1,1 @@
+"""Pure: text and facts in, values out; nothing here touches the machine."""
