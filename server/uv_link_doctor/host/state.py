@@ -1,0 +1,103 @@
+"""What the doctor remembers of a project between runs: one small file in the user's state directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from uv_link_doctor.engine.model import Transcript
+
+_KEPT_STDERR = 65536
+"""Of the last failure's stderr, its end: more than any failure of uv takes, little enough to keep for each project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One change that `fix --undo` takes back."""
+
+    kind: str
+    """The remedy that made it."""
+    path: str | None = None
+    """The file that was edited; None where only this state changed."""
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectState:
+    """What is remembered of one project on this machine."""
+
+    root: str
+    copy_because: str | None = None
+    """The cause for which our runs go on using copies here; None: they do not."""
+    last_failure: Transcript | None = None
+    """The last run that ended in a link failure, so that a later look can explain it again."""
+    journal: tuple[Step, ...] = ()
+    """The oldest first."""
+
+
+def state_directory() -> Path:
+    """Where the state lives: platformdirs' user state directory (`XDG_STATE_HOME` on Linux)."""
+    import platformdirs  # noqa: PLC0415  (5 ms that the answer to `initialize` need not wait for)
+
+    return platformdirs.user_state_path("uv-link-doctor", appauthor=False)
+
+
+def load(directory: Path, root: Path) -> ProjectState:
+    """The state of the project at `root`; an unreadable or foreign file counts as none."""
+    try:
+        data = json.loads(_file(directory, root).read_text(encoding="utf-8"))
+        return ProjectState(
+            root=str(root),
+            copy_because=data.get("copy_because"),
+            last_failure=_transcript(data.get("last_failure")),
+            journal=tuple(Step(**step) for step in data.get("journal", ())),
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        return ProjectState(root=str(root))
+
+
+def save(directory: Path, state: ProjectState) -> None:
+    """Writes the state whole or not at all (a temporary file, then a rename); raises OSError."""
+    path = _file(directory, Path(state.root))
+    if state == ProjectState(root=state.root):
+        path.unlink(missing_ok=True)
+        return
+    if state.last_failure is not None:
+        short = replace(state.last_failure, stdout="", stderr=state.last_failure.stderr[-_KEPT_STDERR:])
+        state = replace(state, last_failure=short)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(state), indent=1).encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces the file's content in one step, keeping its mode; a kill leaves the old or the new. Raises OSError.
+
+    A symbolic link stays one: the file it leads to is replaced.
+    """
+    path = path.resolve()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            Path(temporary).chmod(path.stat().st_mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _file(directory: Path, root: Path) -> Path:
+    return directory / "projects" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:24]}.json"
+
+
+def _transcript(data: dict[str, Any] | None) -> Transcript | None:
+    return Transcript(**data | {"command": tuple(data["command"])}) if data else None
