@@ -1,0 +1,206 @@
+"""What a pyproject.toml declares to be installed, and where it says so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from uv_link_doctor.engine.model import FILE_START, Location, Manifest, Requirement
+from uv_link_doctor.engine.toml_text import TomlPath, locate, range_of, string_span
+
+TOOLS_APART_FROM_INSTALLS = frozenset(
+    {
+        *("autoflake", "autopep8", "bandit", "basedpyright", "black", "bumpversion", "check-manifest"),
+        *("check-wheel-contents", "cibuildwheel", "codespell", "commitizen", "coverage", "cruft", "darker", "deptry"),
+        *("djlint", "doc8", "docformatter", "flake8", "git-cliff", "importlinter", "interrogate", "isort", "mutmut"),
+        *("mypy", "nox", "numpydoc_validation", "poe", "pydoclint", "pydocstyle", "pylint", "pyproject-fmt"),
+        *("pyrefly", "pyright", "pytest", "pytype", "refurb", "ruff", "semantic_release", "slotscheck", "sqlfluff"),
+        *("taskipy", "tomlsort", "towncrier", "tox", "ty", "typos", "vulture", "yapf", "zuban"),
+    }
+)
+"""Tables of `[tool]` that no build backend and no installer reads. What is not listed is taken to matter."""
+
+_START = re.compile(
+    r"\s*(?P<name>[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?)\s*(?:\[(?P<extras>[^\]]*)\]\s*)?(?P<url>@\s*\S)?", re.IGNORECASE
+)
+"""Of a requirement: its name, its extras, and whether an address follows."""
+_MENDED_BY_UV = (
+    (re.compile(r"([<>=]\s*\d[^\s,<>=~!]*)(?=[<>=~!])"), r"\1,"),  # >=1<2
+    (re.compile(r"([<>]=?\s*\d+(?:\.\d+)*)\.\*"), r"\1"),  # >=1.*
+    (re.compile(r"(?<=\d\.\d)\*"), ".*"),  # !=1.2*
+    (re.compile(r"['\"]"), ""),  # >="1"
+)
+"""Slips in a version specifier that PEP 508 does not allow and uv does (its lenient_requirement.rs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a manifest that uv would refuse, in one sentence."""
+
+    message: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceGlobs:
+    """`[tool.uv.workspace]`: patterns of directories, relative to the manifest's own."""
+
+    members: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def requirements(manifest: Manifest) -> tuple[Requirement, ...]:
+    """Every direct dependency that is valid, in the order in which the file states them.
+
+    A location is the UTF-16 range of the whole string between its quotes, as it is written.
+    """
+    stated = []
+    for path, value, group in _items(manifest.data):
+        if isinstance(value, str) and _fault(value) is None and (start := _START.match(value)):
+            requirement = Requirement(
+                name=normalised(start["name"]),
+                extras=tuple(normalised(extra) for extra in (start["extras"] or "").split(",") if extra.strip()),
+                group=group,
+                location=_location(manifest, path),
+            )
+            stated.append(requirement)
+    return tuple(sorted(stated, key=_place))
+
+
+def problems(manifest: Manifest) -> tuple[Problem, ...]:
+    """What stands where requirements belong and is none; looks for places only when something is wrong."""
+    wrong = [(path, f"`{'.'.join(map(str, path))}` must be {expected}") for path, expected in _misshapen(manifest.data)]
+    for path, value, _ in _items(manifest.data):
+        fault = _fault(value) if isinstance(value, str) else f"a requirement must be a string, and this is `{value}`"
+        if fault:
+            wrong.append((path, fault))
+    return tuple(Problem(message, _location(manifest, path)) for path, message in wrong)
+
+
+def header(manifest: Manifest) -> Location:
+    """`[project]`, else the first line."""
+    span = locate(manifest.text).headers.get(("project",))
+    return Location(manifest.path, range_of(manifest.text, span) if span else FILE_START)
+
+
+def name(manifest: Manifest) -> str | None:
+    """The project's own, normalised."""
+    stated = _table(manifest.data, "project").get("name")
+    return normalised(stated) if isinstance(stated, str) else None
+
+
+def requires_python(manifest: Manifest) -> str | None:
+    """The version specifier as written."""
+    stated = _table(manifest.data, "project").get("requires-python")
+    return stated if isinstance(stated, str) else None
+
+
+def workspace_members(data: Mapping[str, object]) -> WorkspaceGlobs | None:
+    """None for a manifest that is no workspace root."""
+    uv = _table(_table(data, "tool"), "uv")
+    if not isinstance(uv.get("workspace"), Mapping):
+        return None
+    workspace = _table(uv, "workspace")
+    return WorkspaceGlobs(members=_strings(workspace.get("members")), exclude=_strings(workspace.get("exclude")))
+
+
+def dependency_inputs(data: Mapping[str, object]) -> str:
+    """What of the document can change an install, as JSON: neither comments, layout nor the tables of other tools."""
+    tools = {tool: table for tool, table in _table(data, "tool").items() if tool not in TOOLS_APART_FROM_INSTALLS}
+    return json.dumps({**data, "tool": tools}, sort_keys=True, default=str)
+
+
+def normalised(name: str) -> str:
+    """The name of a package, extra or group as packages, locks and uv compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+# --- where requirements stand -------------------------------------------------------------
+
+
+def _items(data: Mapping[str, object]) -> Iterator[tuple[TomlPath, object, str | None]]:
+    """What stands in each list of requirements, with its path and its extra or group.
+
+    Without the tables in a dependency group, such as `include-group`: they state no requirement.
+    """
+    for path, value, group in _lists(data):
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            if not (path[0] == "dependency-groups" and isinstance(item, Mapping)):
+                yield (*path, index), item, group
+
+
+def _lists(data: Mapping[str, object]) -> Iterator[tuple[TomlPath, object, str | None]]:
+    """What should be a list of requirements, with its path and its extra or group."""
+    project = _table(data, "project")
+    yield ("project", "dependencies"), project.get("dependencies", []), None
+    for extra, value in _table(project, "optional-dependencies").items():
+        yield ("project", "optional-dependencies", extra), value, extra
+    for group, value in _table(data, "dependency-groups").items():
+        yield ("dependency-groups", group), value, group
+    yield ("tool", "uv", "dev-dependencies"), _table(_table(data, "tool"), "uv").get("dev-dependencies", []), "dev"
+
+
+def _misshapen(data: Mapping[str, object]) -> Iterator[tuple[TomlPath, str]]:
+    """Where something else stands instead of a list of requirements, or of a table of such lists."""
+    for path, value, _ in _lists(data):
+        if not isinstance(value, list):
+            yield path, "a list of requirements"
+    if not isinstance(_table(data, "project").get("optional-dependencies", {}), Mapping):
+        yield ("project", "optional-dependencies"), "a table of lists of requirements"
+    if not isinstance(data.get("dependency-groups", {}), Mapping):
+        yield ("dependency-groups",), "a table of lists of requirements"
+
+
+def _location(manifest: Manifest, path: TomlPath) -> Location:
+    found = locate(manifest.text)
+    span = found.values.get(path) or found.headers.get(path)
+    if span is None:
+        return Location(manifest.path)
+    return Location(manifest.path, range_of(manifest.text, string_span(manifest.text, span) or span))
+
+
+def _place(requirement: Requirement) -> tuple[int, int]:
+    start = requirement.location.range.start
+    return start.line, start.character
+
+
+def _table(data: Mapping[str, object], name: str) -> Mapping[str, object]:
+    table = data.get(name)
+    return table if isinstance(table, Mapping) else {}
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+# --- what a requirement is ----------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _fault(text: str) -> str | None:
+    """Why uv would not take the string for a requirement; of one with an address (`name @ …`) uv is left to judge."""
+    import packaging.requirements as pep508  # noqa: PLC0415  (longer to import than all the rest of the engine)
+
+    start = _START.match(text)
+    if start and start["url"]:
+        return None
+    try:
+        pep508.Requirement(text)
+    except pep508.InvalidRequirement as invalid:
+        try:
+            pep508.Requirement(_mended(text))
+        except pep508.InvalidRequirement:
+            reason = str(invalid).splitlines()[0]
+            return f"`{text.strip()}` is not a valid requirement: {reason[:1].lower()}{reason[1:]}"
+    return None
+
+
+def _mended(text: str) -> str:
+    """The requirement as uv understands it: any white space is a space, and slips in the version are put right."""
+    specifier, semicolon, marker = " ".join(text.split()).partition(";")
+    for slip, right in _MENDED_BY_UV:
+        specifier = slip.sub(right, specifier)
+    return specifier + semicolon + marker
