@@ -422,8 +422,6 @@ class Finding:
     target: str | None = None
     required_by: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
-    """What only the person can do, and what does not help; part of the message."""
     location: Location | None = None
     related: tuple[Related, ...] = ()
     remedies: tuple[Remedy, ...] = ()

@@ -1,0 +1,344 @@
+"""The one path: read the project, run uv, read what it said, look at the files, explain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from uv_link_doctor.engine import findings as explain_findings
+from uv_link_doctor.engine import manifests, plan, settings, transcript
+from uv_link_doctor.engine.findings import Facts
+from uv_link_doctor.engine.model import (
+    Complaint,
+    DoctorError,
+    Examination,
+    Failure,
+    Finding,
+    LinkMode,
+    Manifest,
+    Outcome,
+    Platform,
+    Project,
+    Reading,
+    Transcript,
+    Uv,
+    Verdict,
+    Verification,
+)
+from uv_link_doctor.host import Host, environment, state
+from uv_link_doctor.host.places import places
+from uv_link_doctor.host.uv import find_uv
+from uv_link_doctor.options import Options
+from uv_link_doctor.project import environment_path, find_manifest, member_manifests, understood, workspace_root
+
+PLATFORM = {"win32": Platform.WINDOWS, "darwin": Platform.MACOS}.get(sys.platform, Platform.LINUX)
+"""The platform whose error numbers our own runs speak in."""
+
+OnLine = Callable[[str], None]
+
+
+async def examine(
+    path: Path,
+    host: Host,
+    options: Options,
+    *,
+    link_mode: LinkMode | None = None,
+    reinstall: tuple[str, ...] = (),
+    agreed: bool = True,
+    on_line: OnLine | None = None,
+    stop: asyncio.Event | None = None,
+) -> Examination:
+    """Installs the project that holds the path, and explains what went wrong.
+
+    `agreed=False` asks uv first: what would remove something, or download a Python, is then not done, and the finding
+    that asks for the user's word comes instead. `stop` ends the run, and what it left is looked at. After a clean run
+    the files of the packages it installed are left to `look_at_files`. Raises DoctorError.
+    """
+    case = await read_case(path, host, options, ask=True)
+    missing = explain_findings.uv_missing(case.uv, options.uv_path, manifests.header(case.project.manifest))
+    if case.uv is None or missing is not None:
+        return case.examination(Verdict.NOT_RUN, missing)
+    if link_mode is None and case.project.remembered_copy:
+        link_mode = LinkMode.COPY
+    command = plan.sync_command(case.uv.path, link_mode=link_mode, reinstall=reinstall, args=options.sync_args)
+    variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=agreed)
+    said = None
+    if not agreed:
+        intent, said = await _intent(command, case, case.uv, variables, stop)
+        if asks := explain_findings.asks(intent, case.project):
+            return case.examination(Verdict.NOT_RUN, asks)
+    if said is None:
+        said = await host.run(command, cwd=case.project.directory, environ=variables, on_line=on_line, stop=stop)
+    if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project)):
+        return replace(case.examination(Verdict.NOT_RUN, asks), transcript=said)
+    stopped = stop is not None and stop.is_set()
+    return await asyncio.to_thread(_explained, said, case, stopped=stopped)
+
+
+async def check(
+    path: Path,
+    host: Host,
+    options: Options,
+    *,
+    passive: bool = False,
+    ask: bool = True,
+    thorough: bool = False,
+    hashes: bool = False,
+) -> Examination:
+    """Looks at the project, its settings, places and environment, and installs nothing.
+
+    `passive` leaves no trial file, `ask=False` starts no process; `thorough` looks at every file of every package,
+    `hashes` at their contents, too. Raises DoctorError.
+    """
+    case = await read_case(path, host, options, ask=ask)
+    packages = None if thorough or hashes else ()
+    found = await asyncio.to_thread(_checked, case, packages, passive=passive or options.passive, hashes=hashes)
+    missing = explain_findings.uv_missing(case.uv, options.uv_path, manifests.header(case.project.manifest))
+    if missing is not None and (ask or case.uv is None):
+        return replace(found, verdict=Verdict.NOT_RUN, findings=(missing, *found.findings))
+    return found
+
+
+def explain(text: str, platform: Platform | None = None) -> Examination:
+    """What a pasted text of uv says; touches nothing."""
+    reading = transcript.read(text, platform)
+    return Examination(verdict=_verdict(reading, None), findings=explain_findings.findings(reading))
+
+
+async def look_at_files(examination: Examination, host: Host, options: Options, *, every: bool = False) -> Examination:
+    """The examination of a clean run with a closer look: at all files of the packages it installed, or of every one."""
+    project, said = examination.project, examination.transcript
+    if project is None or said is None or examination.findings:
+        return examination
+    installed = None if every else tuple(name for name, _ in transcript.read(said.stderr, PLATFORM).installed)
+    if installed == ():
+        return examination
+    case = Case(project, examination.uv, host, options)
+    verification = await asyncio.to_thread(case.verify, installed)
+    if not verification.broken:
+        return replace(examination, verification=verification)
+    reading = Reading(platform=PLATFORM)
+    found = explain_findings.findings(reading, _facts(reading, verification, case, passive=True))
+    return replace(examination, verdict=Verdict.FAILED, findings=found, verification=verification)
+
+
+# --- a project on this machine ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A project, the uv it is installed with, the machine, and how the user wants it: all that a look is about."""
+
+    project: Project
+    uv: Uv | None
+    host: Host
+    options: Options
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that decide where things are, those of the settings included."""
+        return {**self.host.environ, **self.options.environment}
+
+    def examination(self, verdict: Verdict, *found: Finding | None) -> Examination:
+        """An examination that came to no run."""
+        return Examination(verdict=verdict, findings=tuple(filter(None, found)), uv=self.uv, project=self.project)
+
+    def verify(self, packages: tuple[str, ...] | None, *, hashes: bool = False) -> Verification:
+        """What is on disk; None for the packages means every file of all of them."""
+        arguments = self.options.sync_args
+        expected = not self.environ.get("UV_NO_INSTALLER_METADATA") and "--no-installer-metadata" not in arguments
+        return environment.verify(
+            self.project.environment, packages=packages, installer_expected=expected, hashes=hashes
+        )
+
+    def setting_place(self) -> settings.SettingPlace | None:
+        """Where a `link-mode` takes effect for the project; None where a variable or option wins over every file."""
+        version = self.uv.version if self.uv else None
+        invocation = _invocation(self.project.directory, self.environ, self.options, version)
+        return settings.file_in_force(self.project.root, invocation, self.host.read_text)
+
+
+async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> Case:
+    """The project that holds the path and the uv it would be installed with; raises DoctorError.
+
+    `ask=False` starts no process, so that uv's version stays unknown.
+    """
+    environ = {**host.environ, **options.environment}
+    manifest = find_manifest(path, host.read_text)
+    root = workspace_root(manifest, host.read_text)
+    uv = await find_uv(options.uv_path, environ, ask=ask)
+    remembered_copy = state.load(host.state, root).copy_because is not None
+    invocation = _invocation(manifest.path.parent, environ, options, uv.version if uv else None)
+    if remembered_copy:
+        invocation = replace(invocation, arguments=("--link-mode", LinkMode.COPY, *invocation.arguments))
+    lock = root / "uv.lock"
+    project = Project(
+        directory=manifest.path.parent,
+        root=root,
+        manifest=manifest,
+        environment=environment_path(root, environ),
+        lockfile=lock if lock.is_file() else None,
+        settings=settings.effective(root, invocation, host.read_text),
+        remembered_copy=remembered_copy,
+    )
+    return Case(project, uv, host, options)
+
+
+def _invocation(
+    directory: Path, environ: Mapping[str, str], options: Options, version: tuple[int, int, int] | None
+) -> settings.Invocation:
+    """How uv is called for a project, as far as its settings depend on it."""
+    return settings.Invocation(
+        directory=directory,
+        environ=environ,
+        arguments=("sync", *options.sync_args),
+        version=version,
+        platform=PLATFORM,
+        home=Path(environ.get("HOME") or Path.home()),
+    )
+
+
+# --- a run and what it says ---------------------------------------------------------------
+
+
+async def _intent(
+    command: tuple[str, ...], case: Case, uv: Uv, variables: Mapping[str, str], stop: asyncio.Event | None
+) -> tuple[plan.Intent, Transcript | None]:
+    """What the command would do, and, where uv failed already when it was asked, what it said.
+
+    A run after a failed question would be no wiser, but might delete the environment before it fails in the same way.
+    """
+    project = case.project
+    question = plan.dry_run_command(command, uv)
+    if question is None:
+        pin = case.host.read_text(project.root / ".python-version")
+        requires = manifests.requires_python(project.manifest)
+        return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None
+    said = await case.host.run(question, cwd=project.directory, environ=variables, stop=stop)
+    return plan.read_intent(said), None if said.exit_code == 0 else said
+
+
+def _explained(said: Transcript, case: Case, *, stopped: bool) -> Examination:
+    """The examination of a finished run: its text read, the files looked at, the failures explained."""
+    reading = transcript.read(said.stderr, PLATFORM)
+    if said.exit_code != 0 and not stopped and reading.complaint is None and not _failed(reading):
+        reading = replace(reading, complaint=Complaint(message=_ending(said)))
+    clean = said.exit_code == 0 and reading.complaint is None and not _failed(reading)
+    lock = case.project.root / "uv.lock"
+    case = replace(case, project=replace(case.project, lockfile=lock if lock.is_file() else None))
+    verification = case.verify(() if clean else None)
+    facts = _facts(reading, verification, case, passive=case.options.passive)
+    _remember_failure(said if reading.failures else None, case)
+    verdict = _verdict(reading, verification)
+    return Examination(
+        verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
+        findings=explain_findings.findings(reading, facts),
+        uv=case.uv,
+        project=case.project,
+        places=facts.places,
+        transcript=said,
+        verification=verification,
+    )
+
+
+def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, hashes: bool) -> Examination:
+    """The examination of a project without a run: its files, and the last failure as long as it still holds."""
+    verification = case.verify(packages, hashes=hashes)
+    last = state.load(case.host.state, case.project.root).last_failure
+    reading = Reading(platform=PLATFORM) if last is None else transcript.read(last.stderr, PLATFORM)
+    failures = tuple(failure for failure in reading.failures if _holds(failure, case.project, verification))
+    reading = replace(reading, complaint=None, failures=failures)
+    facts = _facts(reading, verification, case, passive=passive, always_places=True)
+    found = explain_findings.findings(reading, facts)
+    return Examination(
+        verdict=Verdict.NOT_RUN if found else Verdict.HEALTHY,
+        findings=found,
+        uv=case.uv,
+        project=case.project,
+        places=facts.places,
+        verification=verification,
+    )
+
+
+def _holds(failure: Failure, project: Project, verification: Verification) -> bool:
+    """Whether what a remembered run could not do would still be so."""
+    if failure.outcome is Outcome.FAILED:
+        names = {found.name for found in environment.installed(project.environment).distributions}
+        return bool(verification.broken) or (failure.package is not None and failure.package not in names)
+    return not project.remembered_copy and project.settings.link_mode.value != LinkMode.COPY
+
+
+def _facts(
+    reading: Reading, verification: Verification, case: Case, *, passive: bool, always_places: bool = False
+) -> Facts:
+    """What the machine shows; the costly parts (places, lockfile, other manifests) only where something is wrong."""
+    project = case.project
+    wrong = bool(reading.failures or reading.complaint or verification.broken)
+    looked = None
+    if reading.failures or always_places:
+        cache = Path(project.settings.cache_dir.value)
+        looked = places(cache, project.environment, environ=case.environ, passive=passive)
+    place = case.setting_place() if wrong else None
+    named = project.directory / reading.complaint.path if reading.complaint and reading.complaint.path else None
+    return Facts(
+        project=project,
+        platform=PLATFORM,
+        uv=case.uv.path if case.uv else Path("uv"),
+        verification=verification,
+        places=looked,
+        manifests=_manifests(case) if wrong else (project.manifest,),
+        lock_text=_text_or_nothing(project.lockfile, case.host) if wrong and project.lockfile else None,
+        setting_file=place.path if place else None,
+        link_variable=case.environ.get("UV_LINK_MODE"),
+        texts={named: _text_or_nothing(named, case.host)} if named else {},
+    )
+
+
+def _manifests(case: Case) -> tuple[Manifest, ...]:
+    """The project's own manifest first, then those of its workspace, as far as they can be read."""
+    found = [case.project.manifest]
+    for path in member_manifests(case.project.root, case.host.read_text):
+        if path != case.project.manifest.path:
+            with suppress(DoctorError):  # Another member's fault is shown when that member is looked at.
+                found.append(understood(path, _text_or_nothing(path, case.host)))
+    return tuple(found)
+
+
+def _text_or_nothing(path: Path, host: Host) -> str:
+    try:
+        return host.read_text(path) or ""
+    except DoctorError:
+        return ""
+
+
+def _verdict(reading: Reading, verification: Verification | None) -> Verdict:
+    if _failed(reading) or (verification is not None and verification.broken):
+        return Verdict.FAILED
+    if reading.failures:
+        return Verdict.DEGRADED
+    if reading.complaint is not None or verification is None:
+        return Verdict.NOT_A_LINK_FAILURE
+    return Verdict.HEALTHY
+
+
+def _failed(reading: Reading) -> bool:
+    return any(failure.outcome is Outcome.FAILED for failure in reading.failures)
+
+
+def _ending(said: Transcript) -> str:
+    """What can be said of a uv that ended without a word."""
+    if said.exit_code is not None and said.exit_code < 0:
+        return f"uv was ended by {signal.Signals(-said.exit_code).name} before it had finished"
+    return f"uv ended with exit code {said.exit_code} and did not say why"
+
+
+def _remember_failure(said: Transcript | None, case: Case) -> None:
+    remembered = state.load(case.host.state, case.project.root)
+    if remembered.last_failure != said:
+        with suppress(OSError):  # Without it, only a later `check` knows less.
+            state.save(case.host.state, replace(remembered, last_failure=said))

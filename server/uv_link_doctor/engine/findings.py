@@ -1,0 +1,368 @@
+"""What uv said and what the machine shows, as findings: explained, placed on a line, and with what would help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from uv_link_doctor.engine import lockfile, manifests
+from uv_link_doctor.engine.causes import cause_of
+from uv_link_doctor.engine.model import (
+    FILE_START,
+    Cause,
+    Code,
+    Complaint,
+    DoctorError,
+    Failure,
+    Finding,
+    Location,
+    Manifest,
+    Operation,
+    Outcome,
+    Place,
+    Places,
+    Platform,
+    Position,
+    Project,
+    Range,
+    Reading,
+    Related,
+    Requirement,
+    Severity,
+    Uv,
+    Verification,
+)
+from uv_link_doctor.engine.plan import OLDEST_UV, Intent
+from uv_link_doctor.engine.remedies import LINK_OPERATIONS, Means, remedies
+from uv_link_doctor.engine.toml_text import range_of
+from uv_link_doctor.engine.words import CAUSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the machine shows of a project, to explain and place what uv said of it."""
+
+    project: Project
+    platform: Platform
+    uv: Path
+    verification: Verification
+    places: Places | None
+    """None where nothing failed, so that nobody asked."""
+    manifests: tuple[Manifest, ...]
+    """The project's own first, then those of the other members of its workspace."""
+    lock_text: str | None
+    setting_file: Path | None
+    """Where `set-link-mode` would write; None where no file would have an effect."""
+    link_variable: str | None = None
+    """The value of `UV_LINK_MODE`, which wins over every file."""
+    texts: Mapping[Path, str] = field(default_factory=dict)
+    """Of files that uv's words name a place in."""
+
+
+def findings(reading: Reading, facts: Facts | None = None) -> tuple[Finding, ...]:
+    """Everything a text of uv has to say, the gravest first; without facts: as much as the text alone proves.
+
+    A broken environment is a finding of its own only where no link failure explains it: that one's remedies
+    reinstall every broken package already.
+    """
+    found = [_link_finding(failure, reading, facts) for failure in reading.failures]
+    if reading.complaint is not None:
+        found.append(_sync_failed(reading.complaint, facts))
+    explained = any(finding.code is Code.LINK_FAILED for finding in found)
+    if facts is not None and facts.verification.broken and not explained:
+        found.append(_environment_broken(facts))
+    return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
+
+
+def uv_missing(uv: Uv | None, setting: str | None, location: Location | None) -> Finding | None:
+    """The finding for a machine without a usable uv; None where there is one."""
+    if uv is None:
+        message = (
+            f"The setting `uvPath` names no executable file: `{setting}`"
+            if setting
+            else "uv was not found: not on PATH and in none of the places where its installers put it"
+        )
+        why = "Without uv nothing can be installed. Install it, or name it in the setting `uvPath`."
+    elif uv.version is None:
+        message = f"`{uv.path}` does not answer to `--version` as uv does"
+        why = "It cannot be told what it would do to the environment, so it is not run. Reinstall uv."
+    elif uv.version < OLDEST_UV:
+        message = f"uv {_dotted(uv.version)} is too old: {_dotted(OLDEST_UV)} is the oldest that is understood"
+        why = "Older versions lack the options a safe install needs. Update it, for instance with `uv self update`."
+    else:
+        return None
+    return Finding(
+        id=Code.UV_MISSING.value,
+        code=Code.UV_MISSING,
+        severity=Severity.ERROR,
+        cause=None,
+        message=message,
+        why=why,
+        location=location,
+    )
+
+
+def asks(intent: Intent, project: Project) -> Finding | None:
+    """The finding that asks for the user's word; None where an install needs none."""
+    doings = []
+    if intent.recreates:
+        doings.append(f"delete the environment `{project.environment}` with all that is in it and make a new one")
+    if intent.removes:
+        doings.append("uninstall " + ", ".join(f"`{name}`" for name in intent.removes))
+    if intent.downloads_python:
+        doings.append("download a Python, since none on this machine fits")
+    if not doings:
+        return None
+    return Finding(
+        id=_QUESTION,
+        code=Code.SYNC_FAILED,
+        severity=Severity.INFORMATION,
+        cause=None,
+        message=f"Nothing was installed yet: `uv sync` would {' and '.join(doings)}",
+        why="A save alone is no reason to remove anything. Run `uv sync` yourself, or agree here.",
+        location=manifests.header(project.manifest),
+    )
+
+
+def is_question(finding: Finding) -> bool:
+    """Whether the finding asks for the user's word."""
+    return finding.id == _QUESTION
+
+
+_QUESTION = f"{Code.SYNC_FAILED.value}:asks"
+
+
+def problem(error: DoctorError, manifest: Path) -> Finding:
+    """What keeps a project from being looked at, as a finding on the line it is about."""
+    severity = Severity.ERROR if error.location is None or error.location.range != FILE_START else Severity.HINT
+    return Finding(
+        id=f"{Code.SYNC_FAILED.value}:problem",
+        code=Code.SYNC_FAILED,
+        severity=severity,
+        cause=None,
+        message=_sentence(error.message),
+        why=_sentence(error.hint),
+        location=error.location or Location(manifest),
+    )
+
+
+# --- link failures ------------------------------------------------------------------------
+
+
+def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Finding:
+    failure = _refined(failure, facts)
+    code = Code.LINK_FAILED if failure.outcome is Outcome.FAILED else Code.LINK_DEGRADED
+    operation = failure.operation.value if failure.operation else "none"
+    packages = {failure.package} if failure.package else {name for name, _ in reading.installed}
+    finding = Finding(
+        id=f"{code.value}:{failure.cause.value}:{operation}",
+        code=code,
+        severity=Severity.ERROR,
+        cause=failure.cause,
+        message=_link_message(failure),
+        why=CAUSES[failure.cause].why,
+        outcome=failure.outcome,
+        operation=failure.operation,
+        os_error=failure.os_error,
+        package=failure.package,
+        version=failure.version,
+        source=failure.source,
+        target=failure.target,
+        evidence=tuple(_link_evidence(failure, facts)),
+    )
+    if facts is not None:
+        bringing = _bringing(packages, failure.version, facts)
+        finding = replace(
+            finding,
+            required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
+            location=_deciding_setting(failure, facts) or _requirement_place(bringing, facts),
+            related=tuple(_related(failure, facts)),
+        )
+    offered = remedies(finding, _means(facts))
+    degraded = Severity.WARNING if offered else Severity.INFORMATION
+    return replace(finding, remedies=offered, severity=degraded if code is Code.LINK_DEGRADED else Severity.ERROR)
+
+
+def _refined(failure: Failure, facts: Facts | None) -> Failure:
+    """The failure with what a trial between the two places adds.
+
+    That is the number which an old uv keeps to itself, and whether the file system refuses a file of our own as well,
+    which no permission explains.
+    """
+    if facts is None or facts.places is None or failure.operation not in LINK_OPERATIONS:
+        return failure
+    trial = facts.places.trial
+    number = trial.os_errors.get(failure.operation)
+    if failure.os_error is None and number is not None:
+        cause = cause_of(platform=facts.platform, operation=failure.operation, os_error=number)
+        return replace(failure, os_error=number, cause=cause)
+    if failure.cause is Cause.PERMISSION and number == failure.os_error and trial.works.get(Operation.COPY):
+        return replace(failure, cause=Cause.UNSUPPORTED_FILESYSTEM)
+    return failure
+
+
+def _link_message(failure: Failure) -> str:
+    page = CAUSES[failure.cause]
+    number = f" (os error {failure.os_error})" if failure.os_error is not None else ""
+    package = f"`{failure.package}` {failure.version or ''}".rstrip() if failure.package else ""
+    if failure.outcome is Outcome.FAILED:
+        effect = f"{package} was not installed completely" if package else "the install stopped"
+    else:
+        effect = "it copied the files instead, which is slower and takes more space"
+    return " ".join([f"{page.what}{number}: {effect}.", *page.advice])
+
+
+def _link_evidence(failure: Failure, facts: Facts | None) -> Iterator[str]:
+    if failure.message:
+        yield f"uv said: {failure.message.splitlines()[-1]}"
+    if facts is None:
+        return
+    if facts.places is not None:
+        cache, environment, trial = facts.places.cache, facts.places.environment, facts.places.trial
+        yield f"the cache is on {_place_words(cache)}, the environment on {_place_words(environment)}"
+        if environment.synced_by:
+            yield f"the environment lies in a folder that {environment.synced_by} syncs"
+        if failure.operation in trial.works:
+            number = trial.os_errors.get(failure.operation)
+            said = "worked" if trial.works[failure.operation] else f"failed (os error {number})"
+            yield f"a trial {failure.operation.value} of a new file from the cache into the environment {said}"
+    if facts.link_variable:
+        yield f"the variable `UV_LINK_MODE` is `{facts.link_variable}`, which wins over every file"
+    others = [broken.package for broken in facts.verification.broken if broken.package != failure.package]
+    if others:
+        yield "also incomplete in the environment: " + ", ".join(f"`{name}`" for name in others)
+
+
+def _place_words(place: Place) -> str:
+    return f"{place.filesystem or 'an unknown file system'} (`{place.mount_point or place.path}`)"
+
+
+def _deciding_setting(failure: Failure, facts: Facts) -> Location | None:
+    """The link mode that asked for what failed, if it stands in a file of the workspace."""
+    setting = facts.project.settings.link_mode
+    origin = setting.origin
+    if (
+        origin.path is not None
+        and origin.range is not None
+        and failure.operation is not None
+        and setting.value == failure.operation.value
+        and origin.path.is_relative_to(facts.project.root)
+    ):
+        return Location(origin.path, origin.range)
+    return None
+
+
+def _related(failure: Failure, facts: Facts) -> Iterator[Related]:
+    yield from _lock_entry(failure.package, failure.version, facts)
+    if failure.source:
+        yield Related(Location(facts.project.directory / failure.source), "the file in uv's cache")
+    if failure.target:
+        yield Related(Location(facts.project.directory / failure.target), "its place in the environment")
+
+
+def _lock_entry(package: str | None, version: str | None, facts: Facts) -> Iterator[Related]:
+    if package and facts.lock_text and facts.project.lockfile:
+        span = lockfile.entry(facts.lock_text, package, version)
+        if span:
+            location = Location(facts.project.lockfile, range_of(facts.lock_text, span))
+            yield Related(location, f"`{package}` in the lockfile")
+
+
+# --- other findings -----------------------------------------------------------------------
+
+
+def _environment_broken(facts: Facts) -> Finding:
+    broken = facts.verification.broken
+    single = broken[0] if len(broken) == 1 else None
+    names = {package.package for package in broken}
+    bringing = _bringing(names, single.version if single else None, facts)
+    counted = ", ".join(f"`{package.package}` lacks {package.missing}" for package in broken)
+    finding = Finding(
+        id=Code.ENVIRONMENT_BROKEN.value,
+        code=Code.ENVIRONMENT_BROKEN,
+        severity=Severity.ERROR,
+        cause=None,
+        message=f"Packages that uv counts as installed are incomplete: {counted} of its files",
+        why=(
+            "An install that stops midway leaves a package in pieces, and uv looks only at the name of its "
+            "`dist-info` directory: `uv sync` says that all is well, and the import fails."
+        ),
+        package=single.package if single else None,
+        version=single.version if single else None,
+        required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
+        evidence=tuple(f"{package.package} {package.version}: {package.missing} files missing" for package in broken),
+        location=_requirement_place(bringing, facts),
+        related=(
+            *_lock_entry(single.package if single else None, single.version if single else None, facts),
+            Related(Location(facts.project.environment), "the environment"),
+        ),
+    )
+    return replace(finding, remedies=remedies(finding, _means(facts)))
+
+
+def _sync_failed(complaint: Complaint, facts: Facts | None) -> Finding:
+    first, *causes = complaint.message.splitlines() or ["uv failed and said nothing"]
+    return Finding(
+        id=Code.SYNC_FAILED.value,
+        code=Code.SYNC_FAILED,
+        severity=Severity.ERROR,
+        cause=Cause.NOT_A_LINK_FAILURE,
+        message=_sentence(first),
+        why="\n".join(causes) or CAUSES[Cause.NOT_A_LINK_FAILURE].what + ".",
+        location=None if facts is None else _complaint_place(complaint, facts),
+    )
+
+
+def _complaint_place(complaint: Complaint, facts: Facts) -> Location:
+    if complaint.path is None:
+        return manifests.header(facts.project.manifest)
+    path = facts.project.directory / complaint.path
+    if complaint.line is None:
+        return Location(path)
+    lines = facts.texts.get(path, "").removeprefix("\ufeff").split("\n")
+    line = complaint.line - 1
+    before = lines[line][: max(complaint.column or 1, 1) - 1] if line < len(lines) else ""
+    position = Position(line, len(before.encode("utf-16-le")) // 2)
+    return Location(path, Range(position, position))
+
+
+# --- places in manifests ------------------------------------------------------------------
+
+
+def _bringing(packages: set[str], version: str | None, facts: Facts) -> tuple[Requirement, ...]:
+    """The direct requirements that bring the packages in, those of the project's own manifest first."""
+    lock = lockfile.read_lock(facts.lock_text) if facts.lock_text else None
+    stated = [requirement for manifest in facts.manifests for requirement in manifests.requirements(manifest)]
+    if lock is None:
+        return tuple(requirement for requirement in stated if requirement.name in packages)
+    wanted = {
+        name
+        for package in packages
+        for name in lockfile.required_by(lock, name=package, version=version if len(packages) == 1 else None)
+    }
+    return tuple(requirement for requirement in stated if requirement.name in wanted)
+
+
+def _requirement_place(bringing: tuple[Requirement, ...], facts: Facts) -> Location:
+    return bringing[0].location if bringing else manifests.header(facts.project.manifest)
+
+
+def _means(facts: Facts | None) -> Means:
+    if facts is None:
+        return Means()
+    return Means(
+        uv=facts.uv,
+        project=facts.project.directory,
+        broken=tuple(package.package for package in facts.verification.broken),
+        setting_file=facts.setting_file,
+        remembered_copy=facts.project.remembered_copy,
+    )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] if text[:1].isalpha() and not text.startswith("uv ") else text

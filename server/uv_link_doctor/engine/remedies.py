@@ -1,0 +1,115 @@
+"""Which remedies would help against a finding, the best first, and what each would change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from uv_link_doctor.engine.model import Cause, Code, Finding, LinkMode, Operation, Remedy, RemedyKind
+from uv_link_doctor.engine.plan import sync_command
+from uv_link_doctor.engine.words import CAUSES
+
+LINK_OPERATIONS = frozenset({Operation.HARDLINK, Operation.CLONE, Operation.SYMLINK})
+"""What `copy` does instead of; where another operation failed, copying would fail as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What remedies rest on: the machine's side of an examination, or nothing but a pasted text."""
+
+    uv: Path = Path("uv")
+    project: Path | None = None
+    """Where uv is run; None for a pasted text."""
+    broken: tuple[str, ...] = ()
+    """The packages that are incomplete on disk."""
+    setting_file: Path | None = None
+    """The file that `set-link-mode` would write to; None where no file would have an effect."""
+    remembered_copy: bool = False
+
+
+def remedies(finding: Finding, means: Means) -> tuple[Remedy, ...]:
+    """Only what would help, exactly one of it preferred: the one that ends the failure with the least reach."""
+    kinds = _kinds(finding, means)
+    return tuple(_remedy(kind, finding, means, preferred=kind is kinds[0]) for kind in kinds)
+
+
+def lasts(cause: Cause | None) -> bool:
+    """Whether the next install in the same place would meet the cause again."""
+    return cause is not None and CAUSES[cause].lasts
+
+
+def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
+    if finding.code is Code.ENVIRONMENT_BROKEN:
+        # Nobody saw what broke it: if it was a link, a reinstall would break in the same way.
+        return [RemedyKind.REINSTALL_BROKEN, RemedyKind.RETRY_COPY]
+    if finding.code not in {Code.LINK_FAILED, Code.LINK_DEGRADED} or finding.cause is None:
+        return []
+    page = CAUSES[finding.cause]
+    if page.copying_helps and finding.operation in LINK_OPERATIONS:
+        shared = [RemedyKind.SET_LINK_MODE] if means.setting_file is not None or means.project is None else []
+        return [RemedyKind.RETRY_COPY, *shared]
+    if page.retrying_helps and finding.code is Code.LINK_FAILED:
+        return [RemedyKind.REINSTALL_BROKEN]
+    return []
+
+
+def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool) -> Remedy:
+    broken = means.broken or ((finding.package,) if finding.package and finding.code is Code.LINK_FAILED else ())
+    match kind:
+        case RemedyKind.RETRY_COPY:
+            title, changes = _retry_copy(finding, broken)
+            command = sync_command(means.uv, link_mode=LinkMode.COPY, reinstall=broken)
+        case RemedyKind.REINSTALL_BROKEN:
+            title, changes = _reinstall(broken)
+            mode = LinkMode.COPY if means.remembered_copy else None
+            command = sync_command(means.uv, link_mode=mode, reinstall=broken)
+        case RemedyKind.SET_LINK_MODE:
+            title, changes = _set_link_mode(means, broken)
+            command = ("uv-link-doctor", "fix", str(means.project or "."), "--apply", kind.value)
+        case _:
+            assert_never(kind)
+    return Remedy(
+        id=f"{finding.id}/{kind.value}",
+        kind=kind,
+        title=title,
+        preferred=preferred,
+        changes=changes,
+        command=command,
+    )
+
+
+def _retry_copy(finding: Finding, broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    changes = [_reinstalls(broken)] if broken else []
+    if lasts(finding.cause):
+        changes.append(
+            "our runs go on using copies in this project, on this machine only; no file of the project changes"
+        )
+    if finding.code is Code.LINK_DEGRADED:
+        return "Go on using copies here, on this machine only", tuple(changes)
+    return f"Install {_names(broken)} by copying instead of linking", tuple(changes)
+
+
+def _reinstall(broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    return f"Reinstall {_names(broken)}", (_reinstalls(broken),)
+
+
+def _set_link_mode(means: Means, broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    file = means.setting_file.name if means.setting_file else "pyproject.toml"
+    changes = [f'writes `link-mode = "copy"` to `{means.setting_file or file}`, for everyone who works on the project']
+    if broken:
+        changes.append(_reinstalls(broken))
+    return f'Set `link-mode = "copy"` in {file}, for everyone who works on this project', tuple(changes)
+
+
+def _reinstalls(broken: Sequence[str]) -> str:
+    return f"reinstalls {_names(broken)} in the environment"
+
+
+def _names(packages: Sequence[str]) -> str:
+    if not packages:
+        return "the packages"
+    if len(packages) > 3:
+        return f"`{packages[0]}` and {len(packages) - 1} more packages"
+    return " and ".join(filter(None, [", ".join(f"`{name}`" for name in packages[:-1]), f"`{packages[-1]}`"]))

@@ -1,0 +1,87 @@
+"""An examination as lines for a person at a terminal."""
+
+from __future__ import annotations
+
+import os.path
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from uv_link_doctor.engine.model import Code, Examination, Finding, RemedyKind, Severity, Verdict
+
+_WIDTH = 100
+_COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFORMATION: "36", Severity.HINT: "36"}
+_VERDICTS = {
+    Verdict.HEALTHY: "Everything is in place",
+    Verdict.DEGRADED: "Installed by copying: linking did not work here",
+    Verdict.FAILED: "Not everything is in place",
+    Verdict.NOT_A_LINK_FAILURE: "No link failure",
+    Verdict.NOT_RUN: "Nothing was run",
+}
+
+
+def lines(examination: Examination, *, directory: Path | None = None, colour: bool = False) -> Iterator[str]:
+    """The findings, the gravest first, then one line that sums up; paths are shown from `directory` where below it."""
+    for finding in sorted(examination.findings, key=lambda finding: list(Severity).index(finding.severity)):
+        yield from finding_lines(finding, directory=directory, colour=colour)
+        yield ""
+    yield _summary(examination)
+
+
+def finding_lines(finding: Finding, *, directory: Path | None = None, colour: bool = False) -> Iterator[str]:
+    """One finding: what, where, why, the facts, and what would help."""
+    label = f"{finding.severity.value}[{finding.code.value}]"
+    yield f"{_painted(label, _COLOURS[finding.severity], colour)}: {finding.message}"
+    if finding.location:
+        start = finding.location.range.start
+        yield f"  --> {_shown(finding.location.path, directory)}:{start.line + 1}:{start.character + 1}"
+    if finding.required_by:
+        yield f"  required by: {', '.join(finding.required_by)}"
+    if finding.why:
+        yield from _wrapped("  why: ", finding.why)
+    for fact in finding.evidence:
+        yield from _wrapped("   - ", fact)
+    for remedy in finding.remedies:
+        mark = " (preferred)" if remedy.preferred else ""
+        yield from _wrapped("  help: ", f"{remedy.title}{mark}")
+        for change in remedy.changes:
+            yield from _wrapped("        ", change)
+        yield f"        fix: {_fix_command(remedy.kind, finding)}"
+
+
+def _fix_command(kind: RemedyKind, finding: Finding) -> str:
+    if finding.code in {Code.LINK_FAILED, Code.LINK_DEGRADED, Code.ENVIRONMENT_BROKEN}:
+        return f"`uv-link-doctor fix --apply {kind.value}`"
+    return "`uv-link-doctor fix`"
+
+
+def _summary(examination: Examination) -> str:
+    verification = examination.verification
+    broken = () if verification is None else verification.broken
+    text = _VERDICTS[examination.verdict]
+    if broken:
+        text += f"; incomplete: {', '.join(f'{package.package} ({package.missing} missing)' for package in broken)}"
+    elif verification is not None and verification.verified:
+        text += "; every installed package is complete"
+    return text
+
+
+def _wrapped(first: str, text: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shown(path: Path, directory: Path | None) -> str:
+    if directory is not None and path.is_relative_to(directory):
+        return os.path.relpath(path, directory)
+    return str(path)
+
+
+def _painted(text: str, code: str, colour: bool) -> str:  # noqa: FBT001
+    return f"\x1b[1;{code}m{text}\x1b[0m" if colour else text

@@ -1,0 +1,60 @@
+"""What an install depends on, as one value: where two are equal, a second run would find nothing to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from uv_link_doctor.engine import manifests
+from uv_link_doctor.engine.model import Manifest
+from uv_link_doctor.options import Options
+from uv_link_doctor.project import MANIFEST
+
+Stamp = tuple[int, int, int] | None
+"""Time of change, size and number of a file; None: there is none."""
+
+
+def inputs(manifest: Manifest, root: Path, environment: Path, environ: Mapping[str, str], options: Options) -> object:
+    """The manifest's parts that matter, the other files' stamps, the settings and the environment's own stamps.
+
+    The parts come from the text, so that a comment or another tool's table changes nothing; of other files, and of
+    what is installed, a stamp has to do: reading them all would cost more than uv's own look at them.
+    """
+    return (
+        manifests.dependency_inputs(manifest.data),
+        tuple(_stamp(path) for path in _files(manifest, root)),
+        tuple(_stamp(path) for path in _environment_files(environment)),
+        sorted((name, value) for name, value in environ.items() if name.startswith("UV_") or name == "PATH"),
+        options,
+    )
+
+
+def _files(manifest: Manifest, root: Path) -> Iterator[str]:
+    """The lockfile, and whatever uv reads from the root and the directories above it."""
+    yield f"{root}/uv.lock"
+    for directory in (root, *root.parents):
+        for name in ("uv.toml", ".python-version", MANIFEST):
+            path = f"{directory}/{name}"
+            if path != str(manifest.path):
+                yield path
+
+
+def _environment_files(environment: Path) -> Iterator[str]:
+    """What changes when a package is put into the environment or taken out of it."""
+    yield f"{environment}/pyvenv.cfg"
+    library = environment / ("Lib" if os.name == "nt" else "lib")
+    try:
+        names = sorted(os.listdir(library))  # noqa: PTH208  (paths would cost more than the look)
+    except OSError:
+        return
+    for name in names:
+        yield f"{library}/{name}" if os.name == "nt" else f"{library}/{name}/site-packages"
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        status = os.stat(path)  # noqa: PTH116  (as above)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

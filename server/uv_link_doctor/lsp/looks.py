@@ -1,0 +1,194 @@
+"""Looks at projects, the installing ones one after the other, each ending in what the client shows."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from lsprotocol import types as lsp
+from pygls import uris
+
+from uv_link_doctor import doctor, repair
+from uv_link_doctor.engine import findings, transcript
+from uv_link_doctor.engine.model import (
+    DoctorError,
+    Examination,
+    Finding,
+    Manifest,
+    Remedy,
+    RemedyKind,
+    Severity,
+    Verdict,
+)
+from uv_link_doctor.host import read_text
+from uv_link_doctor.inputs import inputs
+from uv_link_doctor.lsp import convert
+from uv_link_doctor.lsp.progress import progress
+from uv_link_doctor.lsp.sessions import DoctorServer, Session
+from uv_link_doctor.options import Options, Trace
+from uv_link_doctor.project import TRIGGERS, environment_path, find_manifest, workspace_root
+
+
+def trigger(uri: str) -> Path | None:
+    """The path of a file whose save or opening concerns us; None for any other document."""
+    path = uris.to_fs_path(uri)
+    return Path(path) if path and Path(path).name in TRIGGERS else None
+
+
+def session_for(ls: DoctorServer, path: Path) -> Session:
+    """The session of the environment that the path's project is installed into; raises DoctorError."""
+    root = workspace_root(find_manifest(path, ls.host.read_text), ls.host.read_text)
+    return ls.sessions.setdefault(root, Session(root))
+
+
+def _inputs(ls: DoctorServer, manifest: Manifest, root: Path) -> object:
+    """What an install of the project would depend on at this moment."""
+    options = ls.options_for(manifest.path)
+    environ = {**ls.host.environ, **options.environment}
+    return inputs(manifest, root, environment_path(root, environ), environ, options)
+
+
+@contextmanager
+def showing_problems(ls: DoctorServer, path: Path) -> Iterator[None]:
+    """Turns what the user can act on into a diagnostic of the file it is about."""
+    try:
+        yield
+    except DoctorError as error:
+        finding = findings.problem(error, path)
+        place = finding.location.path if finding.location else path
+        ls.publish(ls.uri_of(place), [convert.diagnostic(finding, path.parent)])
+
+
+async def check_and_show(ls: DoctorServer, session: Session, path: Path) -> None:
+    """A look without a run, on save."""
+    options = ls.options_for(path)
+    with showing_problems(ls, path):
+        passive = options.passive or not options.trusted
+        ls.show(session, await doctor.check(path, ls.host, options, passive=passive, ask=options.trusted))
+
+
+def is_unchanged(ls: DoctorServer, session: Session, manifest: Manifest) -> bool:
+    """Whether an install would depend on just what the last clean one did."""
+    clean = session.clean.get(manifest.path)
+    return clean is not None and clean == _inputs(ls, manifest, session.root)
+
+
+def install_soon(ls: DoctorServer, session: Session, manifest: Path, *, agreed: bool = False) -> None:
+    """Queues an install: one runs, and of those that wait for the same manifest the last wins."""
+    session.waiting[manifest] = agreed
+    if session.worker is None or session.worker.done():
+        session.worker = ls.start(_install_waiting(ls, session))
+
+
+async def _install_waiting(ls: DoctorServer, session: Session) -> None:
+    """Installs for one waiting save after the other."""
+    while session.waiting:
+        manifest, agreed = session.waiting.popitem()
+        with showing_problems(ls, manifest):
+            examination = await install(ls, session, manifest, agreed=agreed)
+            question = next((finding for finding in examination.findings if findings.is_question(finding)), None)
+            if question and question.message not in session.declined:
+                ls.start(_ask(ls, session, manifest, question))
+
+
+async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: bool) -> Examination:
+    """Runs uv for a project, shows what it means, then looks at the files it has installed."""
+    options = ls.options_for(path)
+    async with _running(ls, session, options) as on_line:
+        examination = await doctor.examine(path, ls.host, options, agreed=agreed, on_line=on_line, stop=session.stop)
+        _log_run(ls, examination, options)
+        ls.show(session, examination)
+        later = await doctor.look_at_files(examination, ls.host, options)
+        if later is not examination:
+            ls.show(session, later)
+        if later.project is not None and later.verdict is Verdict.HEALTHY and not later.findings:
+            manifest = later.project.manifest
+            session.clean[manifest.path] = _inputs(ls, manifest, session.root)
+    return later
+
+
+async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_id: str, remedy_id: str) -> Examination:
+    """Carries out a remedy that is offered now, and shows what is left."""
+    options = ls.options_for(path)
+    async with _running(ls, session, options) as on_line:
+        before = session.examination
+        offered = None if before is None else _find_remedy(before, finding_id, remedy_id)
+        if before is None or offered is None:
+            before = await doctor.check(path, ls.host, options)
+            offered = _find_remedy(before, finding_id, remedy_id)
+        if offered is None:
+            ls.show(session, before)
+            raise DoctorError("this remedy is no longer offered", "the project has changed since: look again")
+        after = await repair.apply(before, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
+        _log_run(ls, after, options)
+        ls.show(session, after)
+        if after.project is not None and not after.findings:
+            manifest = after.project.manifest
+            session.clean[manifest.path] = _inputs(ls, manifest, session.root)
+    _tell_of_repair(ls, after, offered)
+    return after
+
+
+def _find_remedy(examination: Examination, finding_id: str, remedy_id: str) -> Remedy | None:
+    """The remedy that two ids name, if it is offered."""
+    for finding in examination.findings:
+        if finding.id == finding_id:
+            return next((remedy for remedy in finding.remedies if remedy.id == remedy_id), None)
+    return None
+
+
+def _tell_of_repair(ls: DoctorServer, after: Examination, remedy: Remedy) -> None:
+    """Says what the vanished diagnostic cannot say."""
+    if any(finding.severity in {Severity.ERROR, Severity.WARNING} for finding in after.findings):
+        ls.say(f"This did not help: {remedy.title}. The finding stands; see what else is offered.")
+    elif remedy.kind is RemedyKind.SET_LINK_MODE:
+        for path in ls.opened:
+            if ls.host.read_text(path) != read_text(path):
+                ls.say(
+                    f"`{path.name}` is changed but not saved yet. This run has used copies all the same; "
+                    "save the file so that every later one does.",
+                    lsp.MessageType.Info,
+                )
+
+
+async def _ask(ls: DoctorServer, session: Session, manifest: Path, question: Finding) -> None:
+    """Asks for the user's word where the client can; the finding with its code action stands meanwhile."""
+    window = ls.client_capabilities.window
+    if not (window and window.show_message):
+        return
+    yes, no = lsp.MessageActionItem("Go ahead"), lsp.MessageActionItem("Not now")
+    answer = await ls.window_show_message_request_async(
+        lsp.ShowMessageRequestParams(lsp.MessageType.Warning, question.message, [yes, no])
+    )
+    if answer is not None and answer.title == yes.title:
+        install_soon(ls, session, manifest, agreed=True)
+    else:
+        session.declined.add(question.message)
+
+
+@asynccontextmanager
+async def _running(ls: DoctorServer, session: Session, options: Options) -> AsyncIterator[Callable[[str], None]]:
+    """Holds the environment for one run, with progress and cancel; gives the function that takes uv's lines."""
+    async with session.lock:
+        session.stop = asyncio.Event()
+        async with progress(ls, f"uv sync: {session.root.name}", session.stop.set) as report:
+
+            def on_line(line: str) -> None:
+                if transcript.shown(line):
+                    report(line)
+                if options.trace is Trace.VERBOSE:
+                    ls.log(line)
+
+            yield on_line
+
+
+def _log_run(ls: DoctorServer, examination: Examination, options: Options) -> None:
+    """Leaves the command and how it ended in the client's log; of a run that went wrong, all that it said."""
+    said = examination.transcript
+    if said is None or (options.trace is Trace.OFF and not examination.findings):
+        return
+    lines = [line for line in said.stderr.splitlines() if transcript.shown(line)] if examination.findings else []
+    ls.log("\n".join([f"$ {shlex.join(said.command)}", *lines, f"exit code {said.exit_code}, {said.seconds:.2f} s"]))

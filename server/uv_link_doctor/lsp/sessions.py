@@ -1,0 +1,142 @@
+"""The server's state: the options of each folder, what goes on in each environment, and what every file shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+from pygls import uris
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+
+from uv_link_doctor import __version__
+from uv_link_doctor.engine import toml_text
+from uv_link_doctor.engine.model import DoctorError, Examination, TextEdit
+from uv_link_doctor.host import Host, edit, local_host, read_text
+from uv_link_doctor.lsp import convert
+from uv_link_doctor.lsp.protocol import DoctorProtocol
+from uv_link_doctor.options import Options
+from uv_link_doctor.project import MANIFEST
+
+
+@dataclass(slots=True)
+class Session:
+    """What is going on with one environment: a workspace of uv has one, whichever member was saved."""
+
+    root: Path
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whatever installs or repairs: uv would wait for itself, and silently."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the user's cancel; replaced for each run."""
+    waiting: dict[Path, bool] = field(default_factory=dict)
+    """Saved manifests that no run has begun with yet, and whether the user agreed to all that uv may do."""
+    worker: asyncio.Task[None] | None = None
+    examination: Examination | None = None
+    """The last look, whose findings the diagnostics show."""
+    clean: dict[Path, object] = field(default_factory=dict)
+    """By manifest: what the last clean run depended on."""
+    declined: set[str] = field(default_factory=set)
+    """Questions the user has answered with no; they are not asked again by a request."""
+    published: set[str] = field(default_factory=set)
+    """The URIs that show our diagnostics."""
+
+
+class DoctorServer(LanguageServer):
+    """The server's state: the options of each folder, a session for each root, and what every file shows."""
+
+    def __init__(self) -> None:
+        super().__init__("uv-link-doctor", __version__, protocol_cls=DoctorProtocol)
+        self.host: Host = replace(local_host(), read_text=self._read_text, edit=self._edit)
+        self.options = Options()
+        self.folder_options: dict[str, Options] = {}
+        """By the URI of the workspace folder, where the client has settings for each."""
+        self.sessions: dict[Path, Session] = {}
+        self.shown: dict[str, list[lsp.Diagnostic]] = {}
+        """By URI: what the client shows of ours."""
+        self.opened: dict[Path, str] = {}
+        """The open files, with the URI the client itself uses: it may escape other characters than we would."""
+        self.auto_saved: set[str] = set()
+        """URIs whose coming save is the editor's own doing."""
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def options_for(self, path: Path) -> Options:
+        """The options of the folder that holds the path."""
+        for uri, options in self.folder_options.items():
+            if path.is_relative_to(uris.to_fs_path(uri) or "?"):
+                return options
+        return self.options
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs work beside the message loop; a fault of ours in it is shown and ends nothing else."""
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) and not isinstance(fault, BrokenPipeError):
+            self.report_server_error(fault if isinstance(fault, Exception) else Exception(fault), JsonRpcException)
+
+    async def end(self) -> None:
+        """Ends every run and waits until its processes are gone."""
+        for timer in self.timers.values():
+            timer.cancel()
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+    def say(self, sentence: str, kind: lsp.MessageType = lsp.MessageType.Warning) -> None:
+        """Shows the user one sentence."""
+        self.window_show_message(lsp.ShowMessageParams(kind, sentence))
+
+    def log(self, text: str) -> None:
+        """Adds to the client's log."""
+        self.window_log_message(lsp.LogMessageParams(lsp.MessageType.Log, text))
+
+    def show(self, session: Session, examination: Examination) -> None:
+        """Makes the client show the findings of a look, and no older ones of the same project."""
+        session.examination = examination
+        ignored = self.options_for(session.root).ignore
+        by_uri: dict[str, list[lsp.Diagnostic]] = {uri: [] for uri in session.published}
+        for finding in examination.findings:
+            if finding.code.value not in ignored and (finding.cause is None or finding.cause.value not in ignored):
+                path = finding.location.path if finding.location else session.root / MANIFEST
+                by_uri.setdefault(self.uri_of(path), []).append(convert.diagnostic(finding, session.root))
+        if examination.project is not None:
+            by_uri.setdefault(self.uri_of(examination.project.manifest.path), [])
+        session.published = {uri for uri, diagnostics in by_uri.items() if diagnostics}
+        for uri, diagnostics in by_uri.items():
+            self.publish(uri, diagnostics)
+
+    def publish(self, uri: str, diagnostics: list[lsp.Diagnostic]) -> None:
+        """Tells the client what a file shows, if that is not what it shows already."""
+        if self.shown.get(uri) != diagnostics:
+            self.shown[uri] = diagnostics
+            self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, diagnostics))
+
+    def uri_of(self, path: Path) -> str:
+        """The URI of a file, as the client writes it where the file is open."""
+        return self.opened.get(path) or path.as_uri()
+
+    def _read_text(self, path: Path) -> str | None:
+        uri = self.opened.get(path)
+        return read_text(path) if uri is None else self.workspace.get_text_document(uri).source
+
+    async def _edit(self, path: Path, change: TextEdit) -> bool:
+        """Lets the client change the file, so that its own undo takes it back; without the client's help, we write."""
+        capabilities = self.client_capabilities.workspace
+        if not (capabilities and capabilities.apply_edit):
+            return await edit(path, change)
+        place = convert.lsp_range(toml_text.range_of(self.host.read_text(path) or "", change.span))
+        changes = {self.uri_of(path): [lsp.TextEdit(place, change.new_text)]}
+        answer = await self.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(lsp.WorkspaceEdit(changes=changes)))
+        if not answer.applied:
+            raise DoctorError(f"the editor did not change `{path}`", answer.failure_reason or "change it by hand")
+        return False

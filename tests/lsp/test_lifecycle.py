@@ -1,0 +1,166 @@
+"""What clients do to servers: end them in the middle, die, speak too early, ask for what there is not."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from kit.editor import editing
+from kit.fake_uv import Answer
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+
+ASKED = Answer(when=["--dry-run"], steps=[("stdout", json.dumps({"sync": {"action": "check", "changes": []}}))])
+DEAF = Answer(when=["sync"], steps=[("ignore", "SIGINT"), ("ignore", "SIGTERM"), ("child", ""), ("hold", "")])
+
+
+@asynccontextmanager
+async def running(fake, example):
+    """A server with a run that ends only when it is killed; gives the server's process, and uv's two."""
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        held = [await asyncio.to_thread(fake.held) for _ in range(2)]
+        yield editor, held
+
+
+async def end_of(editor) -> int:
+    assert editor.client._server is not None
+    return await asyncio.wait_for(editor.client._server.wait(), 10)
+
+
+@pytest.mark.parametrize("polite", [True, False], ids=["after shutdown", "without shutdown"])
+async def test_exit_during_a_run_leaves_no_process_within_two_seconds(polite, fake_uv, project):
+    async with running(fake_uv(ASKED, DEAF), project("a")) as (editor, held):
+        began = time.monotonic()
+        if polite:
+            await editor.client.shutdown_async(None)
+        editor.client.exit(None)
+        # The client keeps its end of stdin open, as some do.
+        assert await end_of(editor) == (0 if polite else 1)
+        assert all([await asyncio.to_thread(it.gone) for it in held])
+        assert time.monotonic() - began < 2
+
+
+async def test_a_client_that_dies_leaves_no_process(fake_uv, project):
+    async with running(fake_uv(ASKED, DEAF), project("a")) as (editor, held):
+        editor.client._server._transport.get_pipe_transport(0).close()
+        await end_of(editor)
+        assert all([await asyncio.to_thread(it.gone) for it in held])
+
+
+async def test_sigterm_leaves_no_process(fake_uv, project):
+    async with running(fake_uv(ASKED, DEAF), project("a")) as (editor, held):
+        os.kill(editor.pid, signal.SIGTERM)
+        await end_of(editor)
+        assert all([await asyncio.to_thread(it.gone) for it in held])
+
+
+def message(**content) -> bytes:
+    body = json.dumps({"jsonrpc": "2.0", **content}).encode()
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+async def answer(stream) -> dict:
+    length = 0
+    while (line := (await stream.readline()).strip()) :
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    return json.loads(await stream.readexactly(length))
+
+
+@asynccontextmanager
+async def raw(environ):
+    """A server that is spoken to without a library's manners."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "uv_link_doctor", "server", "--stdio"],
+        env=environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        process._transport.close()
+
+
+async def test_requests_out_of_turn_and_unknown_ones_get_proper_errors(project):
+    environ = project().environ
+    at = {"textDocument": {"uri": "file:///p"}, "position": {"line": 0, "character": 0}}
+    initialize = {"method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}}
+    async with raw(environ) as server:
+
+        async def ask(number: int, **content) -> dict:
+            server.stdin.write(message(id=number, **content))
+            return await asyncio.wait_for(answer(server.stdout), 20)
+
+        early = await ask(1, method="textDocument/hover", params=at)
+        assert (early["id"], early["error"]["code"]) == (1, -32002)
+        server.stdin.write(message(method="textDocument/didSave", params={"textDocument": {"uri": "file:///p"}}))
+        ready = await ask(2, **initialize)
+        assert ready["result"]["serverInfo"]["name"] == "uv-link-doctor"
+        assert ready["result"]["capabilities"]["positionEncoding"] == "utf-16"
+        unknown = await ask(3, method="uvLinkDoctor/noSuchMethod", params={})
+        assert (unknown["id"], unknown["error"]["code"]) == (3, -32601)
+        command = await ask(4, method="workspace/executeCommand", params={"command": "uvLinkDoctor.no", "arguments": []})
+        assert command["error"]["code"] == -32602
+        assert (await ask(5, method="shutdown"))["result"] is None
+        late = await ask(6, method="shutdown")
+        assert late["error"]["code"] == -32600
+        server.stdin.write(message(method="exit"))
+        assert await asyncio.wait_for(server.wait(), 20) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "words"),
+    [
+        ("uvLinkDoctor.sync", [], "the argument must be the URI of a project's root"),
+        ("uvLinkDoctor.check", ["file:///no/such/place"], "no such file or directory"),
+        ("uvLinkDoctor.explain", [1], "takes one text"),
+        ("uvLinkDoctor.apply", ["x"], "takes one object with `root`, `finding` and `remedy`"),
+    ],
+)
+async def test_commands_with_wrong_arguments_are_answered_in_a_sentence(command, arguments, words, project):
+    example = project("a")
+    async with editing(example.environ, example.root) as editor:
+        with pytest.raises(JsonRpcException, match=words):
+            await editor.execute(command, *arguments)
+
+
+async def test_a_remedy_that_is_not_offered_is_refused(fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        wanted = {"root": example.root.as_uri(), "finding": "link-failed:cloud-sync:hardlink", "remedy": "x"}
+        with pytest.raises(JsonRpcException, match="no longer offered"):
+            await editor.execute("uvLinkDoctor.apply", wanted)
+    assert fake.invocations("sync") == []
+
+
+async def test_a_server_over_tcp_serves_one_client(project, unused_tcp_port):
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "uv_link_doctor", "server", "--tcp", f"127.0.0.1:{unused_tcp_port}"],
+        env=project().environ,
+    )
+    try:
+        for _ in range(200):
+            with suppress(ConnectionRefusedError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+                break
+            await asyncio.sleep(0.05)  # There is no event to wait for: the port opens when it opens.
+        params = lsp.InitializeParams(capabilities=lsp.ClientCapabilities())
+        assert params.process_id is None
+        writer.write(message(id=1, method="initialize", params={"processId": None, "rootUri": None, "capabilities": {}}))
+        assert (await asyncio.wait_for(answer(reader), 20))["id"] == 1
+        writer.close()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
