@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -107,6 +108,17 @@ def other_filesystem(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     else:
         mount: LoopMount = request.getfixturevalue("loop_mount")
         yield Path(tempfile.mkdtemp(dir=mount("ext4")))
+
+
+@pytest.fixture(scope="session")
+def file_system() -> Callable[[str | Path], str]:
+    """`file_system(path)`: the type of the file system that holds it, as the kernel names it."""
+
+    def kind(path: str | Path) -> str:
+        said = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", path], capture_output=True, text=True, check=True)
+        return said.stdout.split()[-1]
+
+    return kind
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from uv_link_doctor import __version__, doctor, repair
-from uv_link_doctor.engine import report, text, transcript
+from uv_link_doctor.engine import findings, report, text, transcript
 from uv_link_doctor.engine.model import Code, DoctorError, Examination, LinkMode, Platform, Remedy, Verdict
 from uv_link_doctor.host import Host, local_host
 from uv_link_doctor.host.uv import find_uv
@@ -34,10 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.uv_args and options.command is not _sync:
         return _could_not(options, DoctorError("only `sync` takes arguments for uv after `--`", "leave them out"))
     try:
-        if options.command is serve:
-            return serve(options)
-        command: Command = options.command
-        return int(asyncio.run(command(options, local_host())))
+        command: Command | None = options.command
+        if command is None:
+            return _serve(options.tcp)
+        code = asyncio.run(command(options, local_host()))
+        sys.stdout.flush()
     except DoctorError as error:
         return _could_not(options, error)
     except KeyboardInterrupt:
@@ -46,13 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough; Python would complain once more when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return COULD_NOT
+    return code
 
 
-def serve(options: argparse.Namespace) -> int:
+def _serve(tcp: str | None) -> int:
     """The language server, over stdin and stdout, or for one client over TCP."""
     from uv_link_doctor.lsp.start import start  # noqa: PLC0415  (the other commands need no pygls, 0.4 s)
 
-    return start(options.tcp)
+    return start(tcp)
 
 
 async def _check(options: argparse.Namespace, host: Host) -> int:
@@ -82,26 +84,28 @@ async def _fix(options: argparse.Namespace, host: Host) -> int:
         done = await repair.undo(options.path, host)
         print(json.dumps({"undone": done}) if options.json else f"Undone: {done}")
         return OK
-    before = await doctor.check(options.path, host, Options())
-    if before.findings and before.findings[0].code is Code.UV_MISSING:
-        return _answer(options, before)
-    if not options.apply:
-        _print(options, before)
+    found = await doctor.check(options.path, host, Options())
+    if any(finding.code is Code.UV_MISSING for finding in found.findings):
+        return _answer(options, found)
+    if not options.apply or not found.findings:
+        _print(options, found)
         return OK
-    for kind in options.apply:
-        remedy = _offered(before, kind)
-        if remedy is None:
-            return _not_offered(options, before, kind)
-        if options.dry_run:
-            _show_changes(remedy)
-            continue
-        if not (options.yes or _agreed(remedy)):
-            return COULD_NOT
-        stop = _stop_on_interrupt()
-        before = await repair.apply(before, remedy, host, Options(), on_line=_show_line, stop=stop)
+    remedies = [_offered(found, kind) for kind in options.apply]
     if options.dry_run:
+        for remedy in remedies:
+            _show_changes(remedy)
         return OK
-    return _answer(options, before)
+    return await _apply(options, host, found, remedies)
+
+
+async def _apply(options: argparse.Namespace, host: Host, found: Examination, remedies: Sequence[Remedy]) -> int:
+    """Applies remedies in turn, each only with the person's word, and shows what is left after the last."""
+    stop = _stop_on_interrupt()
+    for remedy in remedies:
+        if not (options.yes or _agreed(remedy)):
+            raise DoctorError("nothing was changed", "answer `y` to go ahead")
+        found = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
+    return _answer(options, found)
 
 
 async def _demo(options: argparse.Namespace, host: Host) -> int:
@@ -136,7 +140,8 @@ def _print(options: argparse.Namespace, examination: Examination) -> None:
 def _could_not(options: argparse.Namespace, error: DoctorError, *, printed: bool = False) -> int:
     """Says in one sentence and a hint why a command could not do its work."""
     if getattr(options, "json", False) and not printed:
-        print(json.dumps(report.document(Examination(verdict=Verdict.NOT_RUN))))
+        found = (findings.problem(error, None),)
+        print(json.dumps(report.document(Examination(verdict=Verdict.NOT_RUN, findings=found))))
     place = ""
     if error.location is not None:
         start = error.location.range.start
@@ -160,18 +165,15 @@ def _show_changes(remedy: Remedy) -> None:
 # --- input --------------------------------------------------------------------------------
 
 
-def _offered(examination: Examination, kind: str) -> Remedy | None:
-    offered = (remedy for finding in examination.findings for remedy in finding.remedies)
-    return next((remedy for remedy in offered if remedy.kind.value == kind), None)
-
-
-def _not_offered(options: argparse.Namespace, examination: Examination, kind: str) -> int:
-    kinds = sorted({remedy.kind.value for finding in examination.findings for remedy in finding.remedies})
-    if not examination.findings:
-        _print(options, examination)
-        return OK
-    hint = f"offered are: {', '.join(kinds)}" if kinds else "see `uv-link-doctor fix` for what is wrong"
-    return _could_not(options, DoctorError(f"`{kind}` would not help here, so it is not offered", hint))
+def _offered(examination: Examination, kind: str) -> Remedy:
+    """The remedy of a kind; raises DoctorError where it would not help."""
+    offered = [remedy for finding in examination.findings for remedy in finding.remedies]
+    for remedy in offered:
+        if remedy.kind.value == kind:
+            return remedy
+    kinds = ", ".join(sorted({remedy.kind.value for remedy in offered}))
+    hint = f"offered are: {kinds}" if kinds else "`uv-link-doctor fix` shows what is wrong"
+    raise DoctorError(f"`{kind}` would not help here, so it is not offered", hint)
 
 
 def _agreed(remedy: Remedy) -> bool:
@@ -236,7 +238,7 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print our version and uv's")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: object, summary: str, example: str) -> _Parser:
+    def command(name: str, run: Command | None, summary: str, example: str) -> _Parser:
         epilog = f"Example: uv-link-doctor {example}"
         added = commands.add_parser(
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
@@ -270,7 +272,7 @@ def _parser() -> _Parser:
 
     command("demo", _demo, "make a project that fails to link on this machine, and repair it", "demo")
 
-    server = command("server", serve, "the language server", "server --stdio")
+    server = command("server", None, "the language server", "server --stdio")
     server.add_argument("--stdio", action="store_true", help="speak over stdin and stdout (default)")
     server.add_argument("--tcp", metavar="HOST:PORT", help="listen for one client")
     return parser

@@ -104,7 +104,7 @@ def member_manifests(root: Path, read_text: ReadText) -> tuple[Path, ...]:
 
 
 def environment_path(root: Path, environ: Mapping[str, str]) -> Path:
-    """Where `uv sync` puts the environment: `UV_PROJECT_ENVIRONMENT`, from the root, else `.venv` (uv's reference of variables)."""
+    """Where `uv sync` puts the environment: `UV_PROJECT_ENVIRONMENT`, which counts from the root, else `.venv`."""
     return root / (environ.get("UV_PROJECT_ENVIRONMENT") or ".venv")
 
 

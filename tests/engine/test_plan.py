@@ -24,7 +24,10 @@ def said(*, stdout: str = "", stderr: str = "", exit_code: int = 0) -> Transcrip
         ({"args": ("--exact",)}, ["/bin/uv", "sync", "--exact"]),
         (
             {"link_mode": LinkMode.COPY, "reinstall": ("certifi", "idna")},
-            "/bin/uv sync --inexact --link-mode copy --reinstall-package certifi --reinstall-package idna".split(),
+            [
+                *["/bin/uv", "sync", "--inexact", "--link-mode", "copy"],
+                *["--reinstall-package", "certifi", "--reinstall-package", "idna"],
+            ],
         ),
     ],
 )

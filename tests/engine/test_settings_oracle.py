@@ -139,12 +139,17 @@ LAYOUTS = {
 }
 
 
-@pytest.fixture(params=["0.4.18", "0.13.9"])
-def version(request):
+@pytest.fixture(params=[(0, 4, 18), (0, 13, 9)], ids=["0.4.18", "0.13.9"])
+def version(request) -> tuple[int, int, int]:
     return request.param
 
 
-@pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.fixture
+def uv(uv_binary, version) -> Path:
+    return uv_binary(".".join(map(str, version)))
+
+
+@pytest.fixture(params=LAYOUTS.values(), ids=list(LAYOUTS))
 def layout(request, tmp_path):
     for path, text in request.param.files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +166,7 @@ def called(layout, version, tmp_path):
         directory=tmp_path / layout.directory,
         environ={name: value.format(base=tmp_path) for name, value in environ.items()},
         arguments=tuple(word.format(base=tmp_path) for word in layout.arguments),
-        version=tuple(int(part) for part in version.split(".")),
+        version=version,
         platform=Platform.LINUX,
         home=tmp_path / "home",
     )
@@ -208,8 +213,8 @@ def read_text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def test_what_is_in_force_is_what_uv_uses(layout, called, version, uv_binary, tmp_path):
-    theirs = as_uv_says(uv_binary(version), called)
+def test_what_is_in_force_is_what_uv_uses(layout, called, uv, tmp_path):
+    theirs = as_uv_says(uv, called)
     ours, reasons = as_we_say(tmp_path / layout.root, called)
     if theirs is None:
         assert "uv refuses the value and stops" in reasons
@@ -218,8 +223,7 @@ def test_what_is_in_force_is_what_uv_uses(layout, called, version, uv_binary, tm
         assert "uv refuses the value and stops" not in reasons
 
 
-def test_the_file_in_force_is_where_an_edit_takes_effect(layout, called, version, uv_binary, tmp_path):
-    uv = uv_binary(version)
+def test_the_file_in_force_is_where_an_edit_takes_effect(layout, called, uv, tmp_path):
     before = as_uv_says(uv, called)
     place = file_in_force(tmp_path / layout.root, called, read_text)
     if place is None:

@@ -23,7 +23,9 @@ def syncs(fake):
         (asked("replace"), "delete the environment"),
         (asked("check", "rich", "mdurl"), "uninstall `mdurl`, `rich`"),
         (
-            Answer(when=["--dry-run"], steps=[("stderr", "error: No interpreter found for Python 3.99\n")], exit_code=2),
+            Answer(
+                when=["--dry-run"], steps=[("stderr", "error: No interpreter found for Python 3.99\n")], exit_code=2
+            ),
             "download a Python",
         ),
     ],
@@ -79,7 +81,7 @@ async def test_a_client_that_cannot_ask_shows_the_finding(fake_uv, project):
 
 
 @pytest.mark.parametrize("version", ["0.4.18", "0.7.22", "newest"])
-async def test_a_real_uv_that_would_recreate_the_environment_is_held_back(version, uv_binary, project, tmp_path):
+async def test_a_real_uv_that_would_recreate_the_environment_is_held_back(version, uv_binary, project):
     uv, example = uv_binary(version), project("idna")
     assert example.run(uv, "sync").returncode == 0
     own = example.site_packages / "notes.txt"
@@ -97,7 +99,7 @@ async def test_a_real_uv_that_would_recreate_the_environment_is_held_back(versio
         await editor.until(lambda: not editor.diagnostics[example.manifest], "the end of the finding")
 
 
-async def test_what_the_user_has_added_stays(uv_binary, project, index):
+async def test_what_the_user_has_added_stays(uv_binary, project):
     uv, example = uv_binary("newest"), project("idna")
     assert example.run(uv, "sync").returncode == 0
     pip = example.run(uv, "pip", "install", "--python", example.environment, "certifi")

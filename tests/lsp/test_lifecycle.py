@@ -7,11 +7,11 @@ import signal
 import sys
 import time
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from kit.editor import editing
 from kit.fake_uv import Answer
-from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
 ASKED = Answer(when=["--dry-run"], steps=[("stdout", json.dumps({"sync": {"action": "check", "changes": []}}))])
@@ -60,14 +60,14 @@ async def test_sigterm_leaves_no_process(fake_uv, project):
         assert all([await asyncio.to_thread(it.gone) for it in held])
 
 
-def message(**content) -> bytes:
+def message(**content: Any) -> bytes:
     body = json.dumps({"jsonrpc": "2.0", **content}).encode()
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-async def answer(stream) -> dict:
+async def answer(stream) -> dict[str, Any]:
     length = 0
-    while (line := (await stream.readline()).strip()) :
+    while line := (await stream.readline()).strip():
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
     return json.loads(await stream.readexactly(length))
@@ -89,7 +89,7 @@ async def raw(environ):
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio's own warning asks for it
 
 
 async def test_requests_out_of_turn_and_unknown_ones_get_proper_errors(project):
@@ -98,7 +98,7 @@ async def test_requests_out_of_turn_and_unknown_ones_get_proper_errors(project):
     initialize = {"method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}}
     async with raw(environ) as server:
 
-        async def ask(number: int, **content) -> dict:
+        async def ask(number: int, **content: Any) -> dict[str, Any]:
             server.stdin.write(message(id=number, **content))
             return await asyncio.wait_for(answer(server.stdout), 20)
 
@@ -110,7 +110,9 @@ async def test_requests_out_of_turn_and_unknown_ones_get_proper_errors(project):
         assert ready["result"]["capabilities"]["positionEncoding"] == "utf-16"
         unknown = await ask(3, method="uvLinkDoctor/noSuchMethod", params={})
         assert (unknown["id"], unknown["error"]["code"]) == (3, -32601)
-        command = await ask(4, method="workspace/executeCommand", params={"command": "uvLinkDoctor.no", "arguments": []})
+        command = await ask(
+            4, method="workspace/executeCommand", params={"command": "uvLinkDoctor.no", "arguments": []}
+        )
         assert command["error"]["code"] == -32602
         assert (await ask(5, method="shutdown"))["result"] is None
         late = await ask(6, method="shutdown")
@@ -144,20 +146,25 @@ async def test_a_remedy_that_is_not_offered_is_refused(fake_uv, project):
     assert fake.invocations("sync") == []
 
 
+async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a port that a server is about to open; nothing tells when, so it is tried again."""
+    for _ in range(200):
+        with suppress(ConnectionRefusedError):
+            return await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(0.05)
+    raise TimeoutError(port)
+
+
 async def test_a_server_over_tcp_serves_one_client(project, unused_tcp_port):
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "uv_link_doctor", "server", "--tcp", f"127.0.0.1:{unused_tcp_port}"],
         env=project().environ,
     )
     try:
-        for _ in range(200):
-            with suppress(ConnectionRefusedError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
-                break
-            await asyncio.sleep(0.05)  # There is no event to wait for: the port opens when it opens.
-        params = lsp.InitializeParams(capabilities=lsp.ClientCapabilities())
-        assert params.process_id is None
-        writer.write(message(id=1, method="initialize", params={"processId": None, "rootUri": None, "capabilities": {}}))
+        reader, writer = await connected(unused_tcp_port)
+        writer.write(
+            message(id=1, method="initialize", params={"processId": None, "rootUri": None, "capabilities": {}})
+        )
         assert (await asyncio.wait_for(answer(reader), 20))["id"] == 1
         writer.close()
     finally:

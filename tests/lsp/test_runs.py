@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 
 import pytest
 from kit.editor import Capabilities, editing
@@ -16,6 +17,10 @@ ASKED = Answer(when=["--dry-run"], steps=[("stdout", NO_CHANGE)])
 def manifest(*requirements: str, more: str = "") -> str:
     listed = "".join(f'    "{requirement}",\n' for requirement in requirements)
     return f'[project]\nname = "example"\nversion = "0"\ndependencies = [\n{listed}]\n{more}'
+
+
+def has_finished(editor, runs: int) -> bool:
+    return editor.finished == runs
 
 
 def syncs(fake):
@@ -79,7 +84,7 @@ async def test_a_change_outside_the_editor_lets_the_next_save_run(fake_uv, proje
                 (example.root / name).parent.mkdir(exist_ok=True)
                 (example.root / name).write_text("")
             editor.save(example.manifest)
-            await editor.until(lambda number=number: editor.finished == number, f"a run after {name or 'the first save'}")
+            await editor.until(partial(has_finished, editor, number), f"a run after {name or 'the first save'}")
 
 
 async def test_saves_during_a_run_leave_it_alone_and_end_in_one_more_run_of_the_last(fake_uv, project):
@@ -121,7 +126,10 @@ async def test_members_of_a_workspace_take_turns_and_none_is_forgotten(fake_uv, 
 
 
 async def test_progress_of_a_slow_run_can_be_cancelled_and_the_environment_is_looked_at(fake_uv, project):
-    fake, example = fake_uv(ASKED, Answer(when=["sync"], steps=[("stderr", "Resolved 1 package\n"), ("hold", "")])), project("a")
+    fake, example = (
+        fake_uv(ASKED, Answer(when=["sync"], steps=[("stderr", "Resolved 1 package\n"), ("hold", "")])),
+        project("a"),
+    )
     info = example.environment / "lib/python3.11/site-packages/half-1.0.dist-info"
     info.mkdir(parents=True)
     async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:

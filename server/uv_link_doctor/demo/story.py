@@ -54,6 +54,7 @@ async def demonstrate(host: Host, *, as_json: bool) -> int:
         raise DoctorError("the demo needs uv, and none was found", 'install it: pip install "uv-link-doctor[demo]"')
     with tempfile.TemporaryDirectory(prefix="uv-link-doctor-demo-") as folder, _scene(Path(folder)) as scene:
         home = Path(folder) / "home"
+        home.mkdir()
         index = wheels.build_index(Path(folder) / "index")
         host = replace(host, environ=_environ(host.environ, home, scene.cache, index), state=home / "state")
         options = Options(uv_path=str(uv.path))
@@ -185,6 +186,7 @@ def _environ(environ: Mapping[str, str], home: Path, cache: Path, index: Path) -
     kept = {name: value for name, value in environ.items() if not name.startswith("UV_")}
     return kept | {
         "HOME": str(home),
+        "TMPDIR": str(home),  # uv leaves its lock files there.
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_CONFIG_DIRS": str(home / "etc"),
         "UV_CACHE_DIR": str(cache),

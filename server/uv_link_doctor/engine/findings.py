@@ -133,8 +133,8 @@ def is_question(finding: Finding) -> bool:
 _QUESTION = f"{Code.SYNC_FAILED.value}:asks"
 
 
-def problem(error: DoctorError, manifest: Path) -> Finding:
-    """What keeps a project from being looked at, as a finding on the line it is about."""
+def problem(error: DoctorError, manifest: Path | None) -> Finding:
+    """What keeps a project from being looked at, as a finding on the line it is about, else on the manifest's first."""
     severity = Severity.ERROR if error.location is None or error.location.range != FILE_START else Severity.HINT
     return Finding(
         id=f"{Code.SYNC_FAILED.value}:problem",
@@ -143,7 +143,7 @@ def problem(error: DoctorError, manifest: Path) -> Finding:
         cause=None,
         message=_sentence(error.message),
         why=_sentence(error.hint),
-        location=error.location or Location(manifest),
+        location=error.location or (None if manifest is None else Location(manifest)),
     )
 
 

@@ -59,7 +59,7 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
     broken = means.broken or ((finding.package,) if finding.package and finding.code is Code.LINK_FAILED else ())
     match kind:
         case RemedyKind.RETRY_COPY:
-            title, changes = _retry_copy(finding, broken)
+            title, changes = _retry_copy(finding, broken, remembers=means.project is not None and lasts(finding.cause))
             command = sync_command(means.uv, link_mode=LinkMode.COPY, reinstall=broken)
         case RemedyKind.REINSTALL_BROKEN:
             title, changes = _reinstall(broken)
@@ -80,9 +80,9 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
     )
 
 
-def _retry_copy(finding: Finding, broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> tuple[str, tuple[str, ...]]:
     changes = [_reinstalls(broken)] if broken else []
-    if lasts(finding.cause):
+    if remembers:
         changes.append(
             "our runs go on using copies in this project, on this machine only; no file of the project changes"
         )

@@ -170,16 +170,20 @@ def _name(claim: _Claim) -> str:
 
 
 def _given(key: str, invocation: Invocation) -> Iterator[_Claim]:
-    """What the command line and the environment say; to set a variable to nothing is as wrong as any wrong value."""
+    """What the command line and the environment say; uv does not even read the variable of an option that is given."""
     option, argument = _argument(key, invocation.arguments)
+    if argument is not None:
+        yield _stated(key, argument, Origin(kind="command-line", key=option), invocation)
     variable = f"UV_{key.upper().replace('-', '_')}"
-    for value, origin in (
-        (argument, Origin(kind="command-line", key=option)),
-        (invocation.environ.get(variable), Origin(kind="environment", key=variable)),
-    ):
-        if value is not None:
-            meaning = _BOOLEANS.get(value.lower()) if key in _SWITCHES else value
-            yield _Claim(meaning or value, origin, None if meaning and _is_valid(key, meaning, invocation) else _STOPS)
+    if (value := invocation.environ.get(variable)) is not None:
+        claim = _stated(key, value, Origin(kind="environment", key=variable), invocation)
+        yield claim if argument is None else replace(claim, void=f"`{option}` comes first")
+
+
+def _stated(key: str, value: str, origin: Origin, invocation: Invocation) -> _Claim:
+    """A claim in plain words; to set a variable to nothing is as wrong as any wrong value."""
+    meaning = _BOOLEANS.get(value.lower()) if key in _SWITCHES else value
+    return _Claim(meaning or value, origin, None if meaning and _is_valid(key, meaning, invocation) else _STOPS)
 
 
 def _argument(key: str, arguments: Sequence[str]) -> tuple[str, str | None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os.path
+import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from uv_link_doctor.engine.model import Code, Examination, Finding, RemedyKind, Severity, Verdict
+from uv_link_doctor.engine.model import Examination, Finding, Remedy, Severity, Verdict
 
 _WIDTH = 100
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFORMATION: "36", Severity.HINT: "36"}
@@ -22,13 +23,14 @@ _VERDICTS = {
 
 def lines(examination: Examination, *, directory: Path | None = None, colour: bool = False) -> Iterator[str]:
     """The findings, the gravest first, then one line that sums up; paths are shown from `directory` where below it."""
+    project = None if examination.project is None else examination.project.directory
     for finding in sorted(examination.findings, key=lambda finding: list(Severity).index(finding.severity)):
-        yield from finding_lines(finding, directory=directory, colour=colour)
+        yield from _finding(finding, directory, project, colour)
         yield ""
     yield _summary(examination)
 
 
-def finding_lines(finding: Finding, *, directory: Path | None = None, colour: bool = False) -> Iterator[str]:
+def _finding(finding: Finding, directory: Path | None, project: Path | None, colour: bool) -> Iterator[str]:  # noqa: FBT001
     """One finding: what, where, why, the facts, and what would help."""
     label = f"{finding.severity.value}[{finding.code.value}]"
     yield f"{_painted(label, _COLOURS[finding.severity], colour)}: {finding.message}"
@@ -46,13 +48,15 @@ def finding_lines(finding: Finding, *, directory: Path | None = None, colour: bo
         yield from _wrapped("  help: ", f"{remedy.title}{mark}")
         for change in remedy.changes:
             yield from _wrapped("        ", change)
-        yield f"        fix: {_fix_command(remedy.kind, finding)}"
+        yield f"        run: {shlex.join(_command(remedy, directory, project))}"
 
 
-def _fix_command(kind: RemedyKind, finding: Finding) -> str:
-    if finding.code in {Code.LINK_FAILED, Code.LINK_DEGRADED, Code.ENVIRONMENT_BROKEN}:
-        return f"`uv-link-doctor fix --apply {kind.value}`"
-    return "`uv-link-doctor fix`"
+def _command(remedy: Remedy, directory: Path | None, project: Path | None) -> Sequence[str]:
+    """What carries the remedy out from the directory the person is in; for a pasted text, uv's own command."""
+    if project is None:
+        return remedy.command
+    place = [] if project == directory else [_shown(project, directory)]
+    return ("uv-link-doctor", "fix", *place, "--apply", remedy.kind.value)
 
 
 def _summary(examination: Examination) -> str:

@@ -22,7 +22,7 @@ def read(text: str, platform: Platform | None = None) -> Reading:
     Numbers are read as those of `platform`; where it is None, each failure's own paths and words decide whose they
     are. What uv quotes of a build backend under `[stderr]` is no failure of uv. Linear in the length of the text.
     """
-    lines = _lines(text)
+    lines = _lines(text) if any(sign in text for sign in _SIGNS) else []
     failed: dict[Failure, None] = {}
     fallbacks: list[_Fallback] = []
     complaints: list[_Message] = []
@@ -128,16 +128,20 @@ def _lines(text: str) -> list[str]:
 
 def _clean(line: str, prefix: re.Pattern[str] | None = None) -> str:
     """A line without colours and without what logs and quotations put before it; its own indentation stays."""
-    line = _without_codes(line[:_LINE_AT_MOST]).replace("\xa0", " ").rstrip()
+    line = _without_prefixes(_without_codes(line[:_LINE_AT_MOST]).replace("\xa0", " ").rstrip())
     if prefix is not None and (found := prefix.match(line)):
-        line = line[found.end() :]
+        line = _without_prefixes(line[found.end() :])
+    panel = _PANEL.match(line)
+    return panel["inside"].rstrip() if panel else line
+
+
+def _without_prefixes(line: str) -> str:
     for _ in range(_PREFIXES_AT_MOST):
         found = _PREFIX.match(line)
         if found is None:
             break
         line = line[found.end() :]
-    panel = _PANEL.match(line)
-    return panel["inside"].rstrip() if panel else line
+    return line
 
 
 def _without_codes(line: str) -> str:
@@ -182,6 +186,8 @@ class _Opening:
     """The cross of an ASCII tree is a mere `x`, and one only if the tree follows."""
 
 
+_SIGNS: Final = ("ailed to ", "error", "warning", _CROSS, "  x ", "==")
+"""A text without any of these says nothing of interest."""
 _LABELLED = re.compile(r"(?:error|warning)(?:[:\x1b\u241b\[^\\]|$)")
 _REPORT = re.compile(r"\s*(?:(?P<level>error|warning):(?:\s|$)|\u00d7\s+|(?P<ascii>x)\s+(?=[A-Z]))(?P<text>.*)")
 _REPORT_INSIDE = re.compile(
@@ -190,7 +196,7 @@ _REPORT_INSIDE = re.compile(
 )
 _SPLIT_REPORT = re.compile(r"\s*:\s(?P<text>\S.*)")
 _TARGET = r"(?:[a-z]\w*(?:::\w+)+\s+)?"
-_LOG = re.compile(rf"\s*(?:\d+\.\d+s\s+(?:\d+ms\s+)?)?(?:TRACE|DEBUG|INFO|WARN|ERROR)\s+{_TARGET}(?P<text>.*)")
+_LOG = re.compile(rf"\s*(?:\d+\.\d+s\s+(?:\d+ms\s+)?)?(?:TRACE|DEBUG|WARN)\s+{_TARGET}(?P<text>.*)")
 _LOG_INSIDE = re.compile(rf"\b(?:TRACE|DEBUG|WARN)\s+{_TARGET}(?P<text>(?:Failed\sto|Retrying)\s.*)")
 _CAUSE = re.compile(
     r"\s*(?:(?:Caused\sby|cause):(?:\s|$)|(?P<arm>[├╰└|`]?[─-]{1,2}(?:▶\ufe0f?|>|:arrow_forward:))\s?)(?P<text>.*)"
@@ -198,6 +204,7 @@ _CAUSE = re.compile(
 _FRAGMENT = re.compile(
     r"\s*(?P<text>(?:failed to (?:hardlink|copy|rename|symlink) file from|Failed to (?:reflink|clone)) .*)"
 )
+_WARNING_INSIDE = re.compile(r"(?P<text>Failed to (?:hardlink|clone|symlink) files; falling back to full copy.*)")
 _OPENINGS: Final = (
     (None, _REPORT.match),  # None: as its label says.
     (_Level.LOG, _LOG.match),
@@ -205,15 +212,21 @@ _OPENINGS: Final = (
     (None, _REPORT_INSIDE.search),
     (_Level.FRAGMENT, _CAUSE.match),
     (_Level.FRAGMENT, _FRAGMENT.match),
+    (_Level.WARNING, _WARNING_INSIDE.search),
 )
 _QUOTE = re.compile(r"(?P<indent>[\s│|]*)(?:\[std(?:err|out)\]|(?P<old>--- std(?:err|out)(?P<closed>:)?))$")
-_FALLING_BACK = re.compile(r"Failed to (?:hard ?link|symlink|clone) ")
-_FELL_BACK = re.compile(r"falling back|attempting to copy")
 _OS_ERROR = re.compile(r"\(os error (?P<number>-?\d{1,10})\)")
+_LONG_LOGS: Final = (
+    # How a line of the log begins that somebody may have wrapped, and how it ends.
+    (re.compile(r"Failed to (?:hard ?link|symlink|clone) "), re.compile(r"falling back to|attempting to copy")),
+    (re.compile(r"Retrying "), _OS_ERROR),
+)
 
 _LINES_AT_MOST: Final = 400
 """Of a message, what it quotes of other programs not counted."""
-_RUN_ON_AT_MOST: Final = 12
+_RUN_ON_AT_MOST: Final = 40
+_RUN_ON_UNTOLD_AT_MOST: Final = 4
+"""Lines of a part that ran on without its indentation: where it tells of files, and where it does not."""
 _PARTS_AT_MOST: Final = 64
 _PART_AT_MOST: Final = 8_000
 
@@ -224,7 +237,10 @@ def _messages(lines: Sequence[str]) -> Iterator[_Message]:
     known: set[str] = set()
     for at, line in enumerate(lines):
         if not (
-            "ailed to " in line or _CROSS in line or (("error" in line or "warning" in line) and _LABELLED.search(line))
+            "ailed to " in line
+            or _CROSS in line
+            or "  x " in line
+            or (("error" in line or "warning" in line) and _LABELLED.search(line))
         ):
             continue
         # An install that falls back logs a line per package, and a large one would keep us busy with them.
@@ -238,7 +254,8 @@ def _messages(lines: Sequence[str]) -> Iterator[_Message]:
             known.add(alike)
         parts, done = _gather(lines, at + 1, opening)
         if parts:
-            yield _Message(opening.level, tuple(" ".join(part)[:_PART_AT_MOST] for part in parts[:_PARTS_AT_MOST]))
+            joined = (" ".join(filter(None, part)) for part in parts[:_PARTS_AT_MOST])
+            yield _Message(opening.level, tuple(part[:_PART_AT_MOST] for part in joined))
 
 
 def _opening(lines: Sequence[str], at: int) -> _Opening | None:
@@ -311,7 +328,7 @@ _KINDS: Final = (
     (_Kind.MORE, re.compile(r"[\s│|]")),
 )
 _SNIPPET = re.compile(r"\s*(?:\d+\s*)?\|(?:\s|$)")
-_VERB = re.compile(r"ailed to (?:hardlink|copy|rename|symlink|reflink|clone|create|remove|read|open|write)")
+_TOLD = re.compile(r"ailed to (?:hard|copy|rename|symlink|reflink|clone|create|remove|read|open|write)")
 
 
 def _kind(line: str) -> _Kind:
@@ -325,18 +342,21 @@ def _gather(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list
     parts = [[opening.text]]
     drawn = not opening.needs_arms
     closed = False
-    for _ in range(_LINES_AT_MOST):
-        line = _clean(lines[at], opening.prefix) if at < len(lines) else ""
+    end = at + _LINES_AT_MOST
+    while at < min(end, len(lines)):
+        line = _clean(lines[at], opening.prefix)
         if "TOML parse error" in parts[-1][0] and _SNIPPET.match(line):
             parts += ([words] for words in _explanation(lines, at, opening))
             break
-        kind = _kind(line) if at < len(lines) else _Kind.ELSE
+        kind = _kind(line)
         match kind:
             case _Kind.CAUSE if cause := _CAUSE.match(line):
                 drawn = drawn or cause["arm"] is not None
                 parts.append([cause["text"]])
             case _Kind.QUOTE if quote := _QUOTE.match(line):
-                at = _after_quote(lines, at, opening, quote)
+                last = _last_of_quote(lines, at, opening, quote)
+                end += last - at
+                at = last
             case _Kind.CARETS:
                 del parts[-1][1:]  # What stands above them is an excerpt.
             case _Kind.MORE if not closed:
@@ -353,10 +373,11 @@ def _gather(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list
 
 def _gather_log(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list[str]], int]:
     """The same for a line of the log, which is one line unless somebody wrapped it."""
-    run: list[str] = []
-    if _FALLING_BACK.match(opening.text) and not _FELL_BACK.search(opening.text):
-        run = _run_on(lines, at, opening, opening.text, _FELL_BACK)
-    return [[opening.text, *run]], at + len(run)
+    for begins, ends in _LONG_LOGS:
+        if begins.match(opening.text) and not ends.search(opening.text):
+            run = _run_on(lines, at, opening, opening.text, ends)
+            return [[opening.text, *run]], at + len(run)
+    return [[opening.text]], at
 
 
 def _run_on(lines: Sequence[str], at: int, opening: _Opening, text: str, end: re.Pattern[str]) -> list[str]:
@@ -364,7 +385,7 @@ def _run_on(lines: Sequence[str], at: int, opening: _Opening, text: str, end: re
 
     None where neither comes soon: then they are somebody else's.
     """
-    ends = end is not _OS_ERROR or (_VERB.search(text) is not None and end.search(text) is None)
+    ended = end.search(text) is not None
     run: list[str] = []
     for line in (_clean(line, opening.prefix) for line in lines[at : at + _RUN_ON_AT_MOST]):
         kind = _kind(line)
@@ -373,12 +394,13 @@ def _run_on(lines: Sequence[str], at: int, opening: _Opening, text: str, end: re
         if kind not in {_Kind.MORE, _Kind.OTHER}:
             break
         run.append(line.strip())
-        if ends and end.search(" ".join([text[-40:], *run])):
-            return run
+        so_far = " ".join([text[-200:], *run])
+        if not ended and end.search(so_far):
+            return run if len(run) <= _RUN_ON_UNTOLD_AT_MOST or _TOLD.search(so_far) else []
     return []
 
 
-def _after_quote(lines: Sequence[str], at: int, opening: _Opening, quote: re.Match[str]) -> int:
+def _last_of_quote(lines: Sequence[str], at: int, opening: _Opening, quote: re.Match[str]) -> int:
     """The last line of what uv quotes of another program, whose errors are not uv's."""
     if quote["old"]:
         last = "---" if quote["closed"] else ""
@@ -454,7 +476,7 @@ _OPERATIONS: Final = {
 }
 """What uv's words for it say, whole or by their first one; the words are those of fs-err and of uv's own errors."""
 _LINKING: Final = frozenset({Operation.HARDLINK, Operation.CLONE, Operation.SYMLINK, Operation.COPY, Operation.RENAME})
-_BARE = re.compile(r"[^:`/\\]*\(os error -?\d+\)(?: at path \"(?P<path>[^\"]+)\")?$")
+_BARE = re.compile(r"[^:`\\]*\(os error -?\d+\)(?: at path \"(?P<path>[^\"]+)\")?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -754,10 +776,11 @@ _POSIX = re.compile(
 
 def _complaint(messages: Sequence[_Message], failed: Sequence[Failure]) -> Complaint | None:
     """The first report that is no link failure, and not the echo of one."""
+    explained = {failure.message.partition("\n")[0] for failure in failed}
     for message in messages:
         first = message.parts[0]
-        echo = any(failure.message.startswith(first) for failure in failed) or _AFTERMATH.search(first)
-        if first and not (failed and echo):
+        echo = first in explained or (explained and _AFTERMATH.search(first))
+        if first and not echo:
             path, line, column = _place(message)
             return Complaint(message=message.text, path=path, line=line, column=column)
     return None

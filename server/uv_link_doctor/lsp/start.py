@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 
-
 from uv_link_doctor.engine.model import DoctorError
 
 

@@ -1,0 +1,321 @@
+"""What the doctor costs, held against what it is added to: `python3 tests/benchmark.py [initialize] [save] [install]`.
+
+Every figure is a ratio of two things that run by turns on the same machine, as the median of all rounds. It is no
+test: nothing passes or fails, and on a busy machine the rounds differ more than the goals allow.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import run
+
+if importlib.util.find_spec("uv_link_doctor") is None:
+    sys.exit(run.make_environment() or subprocess.run([run.PYTHON, *sys.argv], check=False).returncode)
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+import pytest
+from kit.mounts import loop_mounted
+from kit.projects import UvProject, clean_environ, write_project
+from kit.uv_versions import uv_binary
+
+from uv_link_doctor import doctor
+from uv_link_doctor.demo.wheels import build_wheel
+from uv_link_doctor.engine import plan
+from uv_link_doctor.engine.model import Transcript, Uv, Verdict
+from uv_link_doctor.host import local_host
+from uv_link_doctor.host.uv import find_uv
+from uv_link_doctor.options import Options
+
+PACKAGES, FILES_EACH, DIRECT = 140, 170, 10
+"""A middling application: so many packages in its lock, files in a package, and requirements of its own."""
+FILES_IN_A_DIRECTORY = 4
+"""As in the cache of a real project of that size."""
+
+OURS = [sys.executable, "-m", "uv_link_doctor", "server"]
+EMPTY = [sys.executable, "-c", "from pygls.lsp.server import LanguageServer; LanguageServer('empty', '1').start_io()"]
+JEDI = [sys.executable, "-c", "from jedi_language_server.cli import cli; cli()"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A line of the table."""
+
+    what: str
+    goal: float | None
+    """The ratio that is not to be exceeded; None for what is only of interest."""
+    rounds: Sequence[tuple[float, float]]
+    """Seconds of what is measured, and of what it is held against."""
+
+    def __str__(self) -> str:
+        ratios = [one / other for one, other in self.rounds]
+        one, other = (median(side) * 1000 for side in zip(*self.rounds, strict=True))
+        middle, least, most = median(ratios), min(ratios), max(ratios)
+        goal = "" if self.goal is None else f"<= {self.goal:.2f}"
+        noisy = "  noisy" if most - least > abs(middle) / 2 else ""
+        times = f"{one:8.1f} / {other:6.1f} ms"
+        return f"{self.what:62}{goal:>8}{middle:8.3f}  ({least:6.3f} .. {most:6.3f}){times}{noisy}"
+
+
+def main() -> int:
+    """Measures what is asked for, and prints a line for each goal."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)} (default: all)")
+    parser.add_argument("--rounds", type=int, help="instead of each measurement's own number")
+    options = parser.parse_args()
+    if unknown := set(options.what) - MEASUREMENTS.keys():
+        parser.error(f"there is no measurement {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # What is mounted is unmounted then, too.
+    with working_folder() as folder:
+        print(f"Python {platform.python_version()}, {os.cpu_count()} processors, in {folder}")
+        print(f"\n{'':62}{'goal':>8}{'ratio':>8}  {'(min .. max)':18}{'medians':>16}")
+        for name in options.what or MEASUREMENTS:
+            measure, rounds = MEASUREMENTS[name]
+            for comparison in measure(folder, options.rounds or rounds):
+                print(comparison, flush=True)
+    return 0
+
+
+# --- initialize ---------------------------------------------------------------------------
+
+
+def initialize(_: Path, rounds: int) -> Iterator[Comparison]:
+    """From the start of a server's process to its answer to `initialize`."""
+    servers = {"ours": OURS, "empty": EMPTY}
+    if importlib.util.find_spec("jedi_language_server"):
+        servers["jedi"] = JEDI
+    seconds: dict[str, list[float]] = {name: [] for name in servers}
+    for turn in range(rounds + 1):
+        for name, command in list(servers.items())[:: (-1) ** turn]:
+            started = time.perf_counter()
+            with Client(command, os.environ):
+                seconds[name].append(time.perf_counter() - started)
+    warm = {name: values[1:] for name, values in seconds.items()}  # The first round has written the bytecode.
+    yield Comparison("initialize / of an empty pygls server", 1.05, list(zip(warm["ours"], warm["empty"], strict=True)))
+    if "jedi" in warm:
+        rounds_of_jedi = list(zip(warm["jedi"], warm["empty"], strict=True))
+        yield Comparison("  jedi-language-server / an empty pygls server", None, rounds_of_jedi)
+
+
+class Client:
+    """A language server in a process of its own, initialized; all that is not the server does next to nothing."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], **options: object) -> None:
+        self.process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        document = {"synchronization": {"didSave": True}}
+        given = {"processId": os.getpid(), "rootUri": None, "capabilities": {"textDocument": document}}
+        self.request("initialize", given | {"initializationOptions": options})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.process:
+            self.process.kill()
+
+    def request(self, method: str, params: object) -> None:
+        """Asks, and waits for the answer."""
+        self._send(id=1, method=method, params=params)
+        self.wait_for(lambda message: message.get("id") == 1)
+
+    def notify(self, method: str, params: object) -> None:
+        self._send(method=method, params=params)
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], object]) -> None:
+        while not wanted(self._receive()):
+            pass
+
+    def seconds_of_cpu(self) -> float:
+        """Of all threads of the server, also ended ones, without its child processes."""
+        # The clock of a process as clock_getcpuclockid(3) makes it of a process id (Linux, posix-timers.h).
+        return time.clock_gettime(~self.process.pid << 3 | 2)
+
+    def _send(self, **message: object) -> None:
+        assert self.process.stdin
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self.process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        self.process.stdin.flush()
+
+    def _receive(self) -> dict[str, Any]:
+        assert self.process.stdout
+        length = 0
+        while line := self.process.stdout.readline().strip():
+            name, _, value = line.partition(b": ")
+            length = int(value) if name == b"Content-Length" else length
+        if not length:
+            raise EOFError(f"{self.process.args!r} has ended")
+        message: dict[str, Any] = json.loads(self.process.stdout.read(length))
+        return message
+
+
+# --- a save -------------------------------------------------------------------------------
+
+
+def save(folder: Path, rounds: int) -> Iterator[Comparison]:
+    """From a save that matters to the end of a run that finds nothing to install, in a server that is warm."""
+    project, uv = installed_project(folder)
+    commands = [command for command in (plan.dry_run_command(sync(uv), uv), sync(uv)) if command]
+    uri = project.manifest.as_uri()
+    text = project.manifest.read_text(encoding="utf-8")
+    spent: list[tuple[float, float]] = []
+    waited: list[tuple[float, float]] = []
+    with Client(OURS, project.environ, uvPath=str(uv.path), trace="messages") as client:
+        client.notify("initialized", {})
+        opened = {"uri": uri, "languageId": "toml", "version": 0, "text": text}
+        client.notify("textDocument/didOpen", {"textDocument": opened})
+        for turn in range(rounds + 3):
+            changed = text.replace("[project]", f'[project]\ndescription = "{turn}"')
+            project.manifest.write_text(changed, encoding="utf-8")
+            change = {"textDocument": {"uri": uri, "version": turn + 1}, "contentChanges": [{"text": changed}]}
+            client.notify("textDocument/didChange", change)
+            client.request("workspace/executeCommand", NOTHING)  # When it is answered, all before it is done.
+            idle = client.seconds_of_cpu()
+            client.request("workspace/executeCommand", NOTHING)
+            began, started = client.seconds_of_cpu(), time.perf_counter()
+            client.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
+            client.wait_for(lambda message: "exit code 0" in message.get("params", {}).get("message", ""))
+            ended = time.perf_counter()
+            client.request("workspace/executeCommand", NOTHING)
+            cpu = (client.seconds_of_cpu() - began) - (began - idle)
+            asked, synced = (seconds_of(command, project) for command in commands)
+            spent.append((cpu, synced))
+            waited.append((ended - started - asked - synced, synced))
+    yield Comparison("save: the server's own CPU time / `uv sync`", 0.25, spent[3:])
+    yield Comparison("save: time until its end, without uv's / `uv sync`", 0.25, waited[3:])
+
+
+NOTHING = {"command": "uvLinkDoctor.explain", "arguments": [""]}
+
+
+def sync(uv: Uv) -> tuple[str, ...]:
+    """The command that a save runs."""
+    return plan.sync_command(uv.path)
+
+
+def seconds_of(command: Sequence[str], project: UvProject) -> float:
+    """What a command takes that runs as the server runs it."""
+    environ = plan.sync_environ(project.environ, {}, python_downloads=False)
+    started = time.perf_counter()
+    subprocess.run(command, cwd=project.root, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+# --- an install ---------------------------------------------------------------------------
+
+
+def install(folder: Path, rounds: int) -> Iterator[Comparison]:
+    """An install of everything from a warm cache, and a look at each file of it."""
+    project, uv = installed_project(folder)
+    before, after = asyncio.run(_install(project, uv, rounds))
+    yield Comparison("install: our part before the answer / uv's", 0.05, before)
+    yield Comparison("install: the same with a look at every file / uv's", 0.25, after)
+
+
+async def _install(
+    project: UvProject, uv: Uv, rounds: int
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Seconds until the answer, and until all files are looked at, each without uv's and with those of its install."""
+    host, runs = replace(local_host(), environ=project.environ, state=project.root / "state"), []
+
+    async def timed(*arguments: Any, **options: Any) -> Transcript:
+        runs.append(await local_host().run(*arguments, **options))
+        return runs[-1]
+
+    host = replace(host, run=timed)
+    options = Options(uv_path=str(uv.path))
+    before: list[tuple[float, float]] = []
+    after: list[tuple[float, float]] = []
+    for _ in range(rounds + 1):
+        shutil.rmtree(project.environment)
+        runs.clear()
+        started = time.perf_counter()
+        examination = await doctor.examine(project.root, host, options, agreed=False)
+        answered = time.perf_counter()
+        looked = await doctor.look_at_files(examination, host, options)
+        ended = time.perf_counter()
+        assert looked.verdict is Verdict.HEALTHY
+        assert looked is not examination
+        of_uv = sum(said.seconds for said in runs)
+        before.append((answered - started - of_uv, runs[-1].seconds))
+        after.append((ended - started - of_uv, runs[-1].seconds))
+    return before[1:], after[1:]
+
+
+# --- the project --------------------------------------------------------------------------
+
+
+def installed_project(folder: Path) -> tuple[UvProject, Uv]:
+    """The project that is saved and installed, with its packages in uv's cache and in its environment."""
+    index = folder / "index"
+    if not index.exists():
+        build_packages(index)
+    environ = clean_environ(folder / "home", cache=folder / "cache", index=index)
+    project = write_project(folder / "project", *map(name, range(DIRECT)), environ=environ)
+    uv = asyncio.run(find_uv(str(uv_binary("newest")), environ, ask=True))
+    assert uv
+    seconds_of(sync(uv), project)
+    return project, uv
+
+
+def build_packages(index: Path) -> None:
+    """Wheels of our own, each of which brings in up to four others, all of them reached from the first few."""
+    modules = {
+        f"part{number // FILES_IN_A_DIRECTORY}/module{number}.py": f"number = {number}\n"
+        for number in range(FILES_EACH)
+    }
+    for number in range(PACKAGES):
+        children = {DIRECT + 3 * number, DIRECT + 3 * number + 1, DIRECT + 3 * number + 2, number + 17}
+        wheel = build_wheel(
+            index,
+            name(number),
+            "1.0",
+            modules={f"{name(number)}/{path}": text for path, text in modules.items()},
+            requires=[name(child) for child in sorted(children) if child < PACKAGES],
+        )
+        page = index / "simple" / name(number) / "index.html"
+        page.parent.mkdir(parents=True)
+        page.write_text(f'<!DOCTYPE html>\n<a href="../../{wheel.name}">{wheel.name}</a>\n', encoding="utf-8")
+
+
+def name(number: int) -> str:
+    return f"package{number}"
+
+
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """On an ext4 of its own where this user may mount one, else in memory, else where temporary files go."""
+    memory = Path("/dev/shm")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
+        if sys.platform == "linux":
+            with suppress(pytest.skip.Exception):
+                folder = stack.enter_context(loop_mounted(folder / "disk", "ext4", megabytes=2048))
+        yield folder
+
+
+MEASUREMENTS: dict[str, tuple[Callable[[Path, int], Iterator[Comparison]], int]] = {
+    "initialize": (initialize, 15),
+    "save": (save, 40),
+    "install": (install, 12),
+}
+"""What is measured, and how many rounds are counted."""
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,291 @@
+"""The command line as a person, a script and a pipe meet it: text, JSON, exit codes, one sentence for bad input."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from kit.fake_uv import Answer
+
+import uv_link_doctor
+
+
+def doctor(
+    *arguments: str | Path, cwd: Path, environ: dict[str, str], text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "uv_link_doctor", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=environ, input=text, capture_output=True, encoding="utf-8", check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def run(uv_binary, project, other_filesystem):
+    """`run(*arguments)`: the doctor in a project whose cache lies on another file system, with the newest uv on PATH."""
+    example = project("idna", "httpx", cache=other_filesystem / "cache")
+    example.environ["PATH"] = f"{uv_binary('newest').parent}:{example.environ['PATH']}"
+
+    def call(*arguments: str | Path, text: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return doctor(*arguments, cwd=example.root, environ=example.environ | more, text=text)
+
+    call.example = example
+    return call
+
+
+def findings(answer) -> list[str]:
+    return [finding["code"] for finding in json.loads(answer.stdout)["findings"]]
+
+
+def test_the_whole_way_by_hand(run):
+    """Sync, list, dry run, ask, apply, undo: each says what it did and changes no more than that."""
+    example = run.example
+    first = run("sync", "--json")
+    document = json.loads(first.stdout)
+    assert (first.returncode, document["outcome"]) == (1, "degraded")
+    assert document["environment"] == {"verified": True, "broken": []}
+    assert document["uv"]["found_by"] == "PATH"
+    assert document["places"]["link"]["os_error"]["hardlink"] == 18
+    (finding,) = document["findings"]
+    assert (finding["code"], finding["cause"], finding["os_error"]) == ("link-degraded", "cross-device", 18)
+    assert finding["required_by"] == ["idna", "httpx"]
+    assert "warning: Failed to hardlink files" in first.stderr
+    assert "DEBUG" not in first.stderr
+
+    text = example.manifest.read_text()
+    listed = run("fix")
+    assert (listed.returncode, "--apply retry-copy" in listed.stdout) == (0, True)
+    assert run("fix", "--list", "--json").returncode == 0
+    dry = run("fix", "--apply", "set-link-mode", "--dry-run")
+    assert (dry.returncode, "writes `link-mode" in dry.stdout) == (0, True)
+    unasked = run("fix", "--apply", "set-link-mode")
+    assert (unasked.returncode, "add `--yes`" in unasked.stderr) == (2, True)
+    assert example.manifest.read_text() == text
+
+    applied = run("fix", "--apply", "set-link-mode", "--yes", "--json")
+    assert (applied.returncode, findings(applied)) == (0, [])
+    assert tomllib.loads(example.manifest.read_text())["tool"]["uv"]["link-mode"] == "copy"
+    assert run("check").returncode == 0
+    undone = run("fix", "--undo")
+    assert (undone.returncode, example.manifest.read_text()) == (0, text)
+    again = run("fix", "--undo")
+    assert (again.returncode, "nothing to undo" in again.stderr) == (2, True)
+
+
+def test_retry_copy_is_remembered_and_can_be_undone(run):
+    example = run.example
+    assert run("sync").returncode == 1
+    assert run("fix", "--apply", "retry-copy", "--yes").returncode == 0
+    run.example.run("rm", "-rf", example.environment)
+    remembered = run("sync", "--json")
+    assert (remembered.returncode, findings(remembered)) == (0, [])
+    mode = json.loads(remembered.stdout)["settings"]["link_mode"]
+    assert (mode["value"], mode["origin"]["kind"]) == ("copy", "command-line")
+    assert run("fix", "--undo").returncode == 0
+    run.example.run("rm", "-rf", example.environment)
+    assert run("sync").returncode == 1
+
+
+def test_arguments_for_uv_and_a_link_mode_are_handed_on(run):
+    answer = run("sync", ".", "--link-mode", "copy", "--json", "--", "--no-install-package", "idna")
+    document = json.loads(answer.stdout)
+    assert document["run"]["command"][1:] == [
+        "sync",
+        "--inexact",
+        "--link-mode",
+        "copy",
+        "--no-install-package",
+        "idna",
+    ]
+    assert not list(run.example.site_packages.glob("idna-*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "hint"),
+    [
+        (["frob"], "invalid choice: 'frob'", "-h"),
+        (["sync", "--no-such-option"], "unrecognized arguments: --no-such-option", "-h"),
+        (["check", "no/such/path"], "no such file or directory: `no/such/path`", "name a project"),
+        (["check", "/"], "`/` is not in a uv project", "uv init"),
+        (["sync", "--link-mode", "Copy"], "argument --link-mode", "-h"),
+        (["explain", "no-such-file"], "`no-such-file` cannot be read", "stdin"),
+        (["explain", "--platform", "beos"], "argument --platform", "-h"),
+        (["check", "--", "--dev"], "only `sync` takes arguments for uv", "leave them out"),
+        (["fix", "--apply", "retry-copy"], "", ""),
+        (["server", "--tcp", "nowhere"], "cannot listen at `nowhere`", "HOST:PORT"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_hint(arguments, words, hint, run):
+    answer = run(*arguments)
+    if not words:  # Nothing is wrong, so there is nothing to repair.
+        assert (answer.returncode, answer.stderr) == (0, "")
+        return
+    assert (answer.returncode, answer.stdout) == (2, "")
+    error, hinted = answer.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert words in error
+    assert hinted.startswith("hint: ")
+    assert hint in hinted
+
+
+BAD_MANIFESTS = {
+    "[project\n": ("pyproject.toml:1:9: `pyproject.toml` is not valid TOML", "until it parses"),
+    '[project]\nname = "x"\nversion = "1"\ndependencies = ["a b"]\n': (
+        "pyproject.toml:4:18: ",
+        "until the requirement",
+    ),
+    "[tool.black]\n": ("has no `[project]` table, so there is nothing to install", "uv init"),
+}
+
+
+@pytest.mark.parametrize("manifest", BAD_MANIFESTS)
+@pytest.mark.parametrize("command", ["check", "sync", "fix"])
+def test_a_manifest_that_cannot_be_used(manifest, command, run):
+    run.example.manifest.write_text(manifest)
+    words, hint = BAD_MANIFESTS[manifest]
+    answer = run(command, "--json")
+    error, hinted = answer.stderr.splitlines()
+    assert (answer.returncode, words in error, hint in hinted) == (2, True, True)
+    document = json.loads(answer.stdout)
+    assert (document["outcome"], [it["code"] for it in document["findings"]]) == ("not-run", ["sync-failed"])
+
+
+def test_no_uv_is_a_sentence_and_a_finding(run, tmp_path):
+    answer = run("sync", "--json", PATH=str(tmp_path))
+    assert (answer.returncode, findings(answer)) == (2, ["uv-missing"])
+    assert answer.stderr.startswith("error: uv was not found")
+    assert json.loads(answer.stdout)["uv"] is None
+    assert "no uv found" in run("--version", PATH=str(tmp_path)).stdout
+
+
+def test_version_and_help(run):
+    version = run("--version")
+    assert version.stdout.startswith(f"uv-link-doctor {uv_link_doctor.__version__}, uv 0.")
+    for command in ([], ["check"], ["sync"], ["explain"], ["fix"], ["demo"], ["server"]):
+        shown = run(*command, "-h")
+        assert (shown.returncode, "Example: uv-link-doctor" in shown.stdout) == (0, True)
+
+
+def test_explain_reads_files_and_pipes_and_what_powershell_writes(run, tmp_path):
+    said = (
+        "error: Failed to install: idna-3.11-py3-none-any.whl (idna==3.11)\n  Caused by: failed to hardlink file from "
+        "C:\\c\\archive-v0\\x\\idna\\core.py to C:\\p\\.venv\\Lib\\site-packages\\idna\\core.py: é (os error 396)\n"
+    )
+    by_pipe = run("explain", "--json", text=said)
+    assert (by_pipe.returncode, findings(by_pipe)) == (1, ["link-failed"])
+    document = json.loads(by_pipe.stdout)
+    assert {document[key] for key in ("uv", "project", "settings", "places", "run", "environment")} == {None}
+    (tmp_path / "log").write_text(said, encoding="utf-16")
+    assert run("explain", tmp_path / "log", "--json").stdout == by_pipe.stdout
+    assert run("explain", "-", "--platform", "windows", text=said).returncode == 1
+    nothing = run("explain", "--json", text="Resolved 3 packages in 2ms\n")
+    assert (nothing.returncode, json.loads(nothing.stdout)["outcome"]) == (0, "not-a-link-failure")
+
+
+def test_check_leaves_nothing_behind_and_passive_tries_nothing(run):
+    cache = Path(run.example.environ["UV_CACHE_DIR"])
+    before = sorted(map(str, [*run.example.root.rglob("*"), *cache.rglob("*")]))
+    tried = json.loads(run("check", "--json").stdout)
+    assert (tried["outcome"], tried["run"]) == ("healthy", None)
+    assert tried["places"]["link"]["hardlink"] == "fails"
+    passive = json.loads(run("check", "--passive", "--json").stdout)
+    assert passive["places"]["link"]["hardlink"] == "unknown"
+    assert sorted(map(str, [*run.example.root.rglob("*"), *cache.rglob("*")])) == before
+
+
+def test_check_looks_as_deep_as_it_is_told(run):
+    assert run("sync", "--link-mode", "copy").returncode == 0
+    (run.example.site_packages / "idna/core.py").write_text("changed")
+    (run.example.site_packages / "certifi/core.py").unlink()
+    assert run("check").returncode == 0
+    thorough = json.loads(run("check", "--thorough", "--json").stdout)
+    assert [broken["package"] for broken in thorough["environment"]["broken"]] == ["certifi"]
+    assert (thorough["outcome"], thorough["findings"][0]["required_by"]) == ("not-run", ["httpx"])
+    hashes = json.loads(run("check", "--hashes", "--json").stdout)
+    assert [broken["package"] for broken in hashes["environment"]["broken"]] == ["certifi", "idna"]
+
+
+def test_a_reader_that_has_had_enough_is_no_fault(run):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "uv_link_doctor", "sync", "--json"]
+    said = subprocess.run(
+        command, cwd=run.example.root, env=run.example.environ, stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert b"Traceback" not in said.stderr
+    assert said.returncode == 2
+
+
+def test_ctrl_c_ends_uv_and_looks_at_what_it_left(fake_uv, project):
+    fake, example = fake_uv(Answer(when=["sync"], steps=[("hold", "")])), project("a")
+    (example.environment / "lib/python3.11/site-packages/half-1.0.dist-info").mkdir(parents=True)
+    example.environ["PATH"] = f"{fake.path.parent}:{example.environ['PATH']}"
+    command = [sys.executable, "-m", "uv_link_doctor", "sync", "--json"]
+    with subprocess.Popen(
+        command, cwd=example.root, env=example.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        held = fake.held()
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=20)
+    assert held.gone()
+    assert process.returncode == 2
+    assert [it["code"] for it in json.loads(stdout)["findings"]] == ["environment-broken"]
+    assert b"Traceback" not in stderr
+
+
+def test_on_a_terminal_it_asks_and_takes_no_for_an_answer(run):
+    assert run("sync").returncode == 1
+    text = run.example.manifest.read_text()
+    for answer, code, changed in (("n\n", 2, False), ("y\n", 0, True)):
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "uv_link_doctor", "fix", "--apply", "set-link-mode"]
+        os.write(ours, answer.encode())
+        said = subprocess.run(
+            command, cwd=run.example.root, env=run.example.environ, stdin=theirs, capture_output=True, check=False
+        )
+        os.close(ours)
+        os.close(theirs)
+        assert b"Go ahead? [y/N]" in said.stderr
+        assert (said.returncode, run.example.manifest.read_text() != text) == (code, changed)
+
+
+def test_the_demo_shows_repairs_proves_and_cleans_up(run, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    said = run("demo", TMPDIR=str(tmp_path / "tmp"))
+    assert said.returncode == 0, said.stderr
+    assert "(os error 396)" in said.stdout
+    assert "The proof: every file that RECORD names is there, and `import httpx` works" in said.stdout
+    assert list((tmp_path / "tmp").iterdir()) == []
+    as_json = json.loads(run("demo", "--json").stdout)
+    assert (as_json["scene"], as_json["before"]["outcome"], as_json["after"]["outcome"]) == (
+        "cloud",
+        "failed",
+        "healthy",
+    )
+
+
+@pytest.mark.parametrize("missing", ["FUSE", "FUSE and memory"])
+def test_the_demo_takes_what_the_machine_allows(missing, run, monkeypatch, capsys, tmp_path):
+    import asyncio
+
+    from uv_link_doctor.demo import story
+    from uv_link_doctor.engine.model import DoctorError
+    from uv_link_doctor.host import local_host
+
+    def lacks(_folder: Path):
+        raise DoctorError(f"no {missing} here", "get it")
+
+    monkeypatch.setattr(story, "_cloud", lacks)
+    if missing != "FUSE":
+        monkeypatch.setattr(story, "_second_filesystem", lacks)
+    for name, value in run.example.environ.items():
+        monkeypatch.setenv(name, value)
+    assert asyncio.run(story.demonstrate(local_host(), as_json=False)) == 0
+    said = capsys.readouterr().out
+    assert "(os error 18)" in said
+    assert "second mount" in said or missing == "FUSE"
