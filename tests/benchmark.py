@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
@@ -47,7 +48,7 @@ from uv_link_doctor.options import Options
 PACKAGES, FILES_EACH, DIRECT = 140, 170, 10
 """A middling application: so many packages in its lock, files in a package, and requirements of its own."""
 FILES_IN_A_DIRECTORY = 4
-"""As in the cache of a real project of that size."""
+OTHER_TAGS = [f"cp3{minor}-cp3{minor}-linux_{machine}" for minor in range(11, 15) for machine in ("ppc64le", "s390x")]
 
 OURS = [sys.executable, "-m", "uv_link_doctor", "server"]
 EMPTY = [sys.executable, "-c", "from pygls.lsp.server import LanguageServer; LanguageServer('empty', '1').start_io()"]
@@ -275,7 +276,11 @@ def installed_project(folder: Path) -> tuple[UvProject, Uv]:
 
 
 def build_packages(index: Path) -> None:
-    """Wheels of our own, each of which brings in up to four others, all of them reached from the first few."""
+    """Wheels of our own, each of which brings in up to four others, all of them reached from the first few.
+
+    Their pages list as many for other platforms as a real package has, of which only the lock keeps a record: without
+    these, uv would have a fifth to read.
+    """
     modules = {
         f"part{number // FILES_IN_A_DIRECTORY}/module{number}.py": f"number = {number}\n"
         for number in range(FILES_EACH)
@@ -289,9 +294,16 @@ def build_packages(index: Path) -> None:
             modules={f"{name(number)}/{path}": text for path, text in modules.items()},
             requires=[name(child) for child in sorted(children) if child < PACKAGES],
         )
+        others = [index / wheel.name.replace("py3-none-any", tag) for tag in OTHER_TAGS]
+        for other in others:
+            other.hardlink_to(wheel)  # uv may read any of them when it resolves.
+        links = [
+            f'<a href="../../{it.name}#sha256={sha256(it.read_bytes()).hexdigest()}">{it.name}</a>\n'
+            for it in (wheel, *others)
+        ]
         page = index / "simple" / name(number) / "index.html"
         page.parent.mkdir(parents=True)
-        page.write_text(f'<!DOCTYPE html>\n<a href="../../{wheel.name}">{wheel.name}</a>\n', encoding="utf-8")
+        page.write_text("<!DOCTYPE html>\n" + "".join(links), encoding="utf-8")
 
 
 def name(number: int) -> str:

@@ -1,12 +1,15 @@
 """What a pyproject.toml declares, and that every place is the string as it stands between its quotes."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from uv_link_doctor.engine import manifests
 from uv_link_doctor.engine.model import FILE_START, Manifest, Range
@@ -110,7 +113,7 @@ VALID = [
     *("httpx", " Httpx ", "httpx[a,b]", "httpx (>=1)", "httpx>=1,<2 ; python_version > '3'", "httpx==1.*", "httpx===x"),
     *("httpx @ https://example.org/a.whl", "httpx@git+https://example.org/a@main", "httpx; 'x' in extras"),
     # Not valid, but uv takes them, and then a save must not be held up.
-    *("httpx>=1.*", "httpx<1.2.*", "httpx>=1<2", "torch2>=1.*,<3", "pyzmq!=3.0*", 'httpx>="1"', "httpx\r\n>=1"),
+    *("httpx>=1.*", "httpx<1.2.*", "httpx>=1<2", "torch>=1.*,<3", "pyzmq!=3.0*", 'httpx>="1"', "httpx\r\n>=1"),
     *("httpx\u00a0>=1", "httpx @ https://example.org/a b.whl", "httpx @ file:///a; python_version > '3'"),
 ]
 INVALID = ["", "httpx =", "httpx=1", "-httpx", "httpx>=", "httpx; x", "./a", "httpx[", "httpx^1", "httpx # c", "a b"]
@@ -121,6 +124,11 @@ def test_what_uv_takes_is_no_problem(string):
     assert manifests.problems(manifest(f"[project]\ndependencies = [{json.dumps(string)}]")) == ()
 
 
+@given(st.from_regex(manifests._PLAIN, fullmatch=True))
+def test_what_looks_plain_is_valid(string):
+    assert Requirement(string)
+
+
 @pytest.mark.parametrize("string", INVALID)
 def test_what_no_requirement_is_says_so_in_a_sentence(string):
     text = f"[project]\ndependencies = ['certifi', {json.dumps(string)}]"
@@ -129,6 +137,16 @@ def test_what_no_requirement_is_says_so_in_a_sentence(string):
     assert "\n" not in problem.message
     assert problem.location.path == PATH
     assert at(text, problem.location.range) == string
+
+
+@pytest.mark.parametrize("string", INVALID)
+def test_what_is_called_invalid_uv_refuses_too(string, uv_binary, tmp_path):
+    """Else a save would be held up for nothing; uv, unable to read the requirements, turns to the build backend."""
+    text = f'[project]\nname = "p"\nversion = "0"\ndependencies = [{json.dumps(string)}]'
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    command = [uv_binary("0.13.9"), "lock", "--offline", "--no-cache", "--no-config", "--python", sys.executable]
+    said = subprocess.run(command, cwd=tmp_path, env={"UV_NO_WRAP": "1"}, capture_output=True, text=True, check=False)
+    assert "Failed to build `p @ file://" in said.stderr
 
 
 MISSHAPEN = [

@@ -140,12 +140,12 @@ LAYOUTS = {
 
 
 @pytest.fixture(params=[(0, 4, 18), (0, 13, 9)], ids=["0.4.18", "0.13.9"])
-def version(request) -> tuple[int, int, int]:
+def version(request):
     return request.param
 
 
 @pytest.fixture
-def uv(uv_binary, version) -> Path:
+def uv(uv_binary, version):
     return uv_binary(".".join(map(str, version)))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cattrs import Converter
+from kit.privileges import WITHOUT_PRIVILEGES
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 from pygls.protocol import default_converter
@@ -162,7 +163,9 @@ async def editing(
     client = LanguageClient("test-editor", "1", converter_factory=_converter)
     editor = Editor(client, capabilities or Capabilities(), settings or {})
     _listen(editor)
-    await client.start_io(sys.executable, "-m", "uv_link_doctor", "server", env=dict(environ))
+    # Without privileges, so that permissions hold for the server and for uv, also when root runs the tests.
+    command = [*WITHOUT_PRIVILEGES, sys.executable, "-m", "uv_link_doctor", "server"]
+    await client.start_io(*command, env=dict(environ))
     try:
         options = {"trace": "messages", **editor.settings, "trusted": trusted}
         await client.initialize_async(

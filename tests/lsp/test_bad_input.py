@@ -1,7 +1,7 @@
 """What is wrong with the input is said in one clear sentence, on its line; the server lives, and nothing is lost."""
 
 import codecs
-import os
+from pathlib import Path
 
 import pytest
 from kit.editor import editing
@@ -100,7 +100,7 @@ async def test_uvs_own_failure_stands_where_uv_says(uv_binary, project):
         editor.save(example.manifest)
         (diagnostic,) = await editor.sees(example.manifest, "sync-failed")
         assert "No solution found" in diagnostic.message
-        assert "no-such-package" in diagnostic.message
+        assert editor.under(example.manifest, diagnostic.range) == "no-such-package"
 
 
 async def test_a_lock_of_another_version(uv_binary, project):
@@ -146,7 +146,6 @@ async def test_odd_paths_line_ends_and_a_byte_order_mark(name, line_end, uv_bina
         await alive(editor)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 async def test_an_unreadable_manifest(fake_uv, project):
     example = project("a")
     async with editing(example.environ, example.root, settings={"uvPath": str(fake_uv().path)}) as editor:
@@ -154,6 +153,45 @@ async def test_an_unreadable_manifest(fake_uv, project):
         editor.save(example.manifest)
         (diagnostic,) = await editor.sees(example.manifest, "sync-failed")
         assert "cannot be read" in diagnostic.message
+        await alive(editor)
+
+
+async def test_an_unreadable_cache(uv_binary, project):
+    """A file of the cache that nobody may read is linked as it is; a cache that nobody may enter stops uv."""
+    uv, example = uv_binary("newest"), project("idna")
+    cache = Path(example.environ["UV_CACHE_DIR"])
+    assert example.run(uv, "sync").returncode == 0
+    example.run("rm", "-rf", example.environment)
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
+        editor.open(example.manifest)
+        cache.chmod(0)
+        try:
+            editor.save(example.manifest)
+            (diagnostic,) = await editor.sees(example.manifest, "sync-failed")
+            assert "(os error 13)" in diagnostic.message
+            await alive(editor)
+        finally:
+            cache.chmod(0o755)
+        editor.save(example.manifest)
+        await editor.sees(example.manifest)
+        assert example.missing_files() == {}
+
+
+async def test_an_unreadable_file_of_the_cache_when_copying(uv_binary, project):
+    uv, example = uv_binary("newest"), project("idna")
+    assert example.run(uv, "sync").returncode == 0
+    example.run("rm", "-rf", example.environment)
+    (locked,) = Path(example.environ["UV_CACHE_DIR"]).glob("archive-v0/*/idna/core.py")
+    locked.chmod(0)
+    settings = {"uvPath": str(uv), "syncArgs": ["--link-mode", "copy"]}
+    async with editing(example.environ, example.root, settings=settings) as editor:
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        (diagnostic,) = await editor.sees(example.manifest, "link-failed")
+        assert "(os error 13)" in diagnostic.message
+        assert editor.under(example.manifest, diagnostic.range) == "idna"
+        # Copying is what failed, so copying is not offered.
+        assert [it.title for it in await editor.quick_fixes(example.manifest, diagnostic)] == []
 
 
 async def test_a_manifest_that_is_not_utf8(fake_uv, project):

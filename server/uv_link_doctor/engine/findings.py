@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.plan import OLDEST_UV, Intent
 from uv_link_doctor.engine.remedies import LINK_OPERATIONS, Means, remedies
 from uv_link_doctor.engine.toml_text import range_of
+from uv_link_doctor.engine.transcript import merge
 from uv_link_doctor.engine.words import CAUSES
 
 
@@ -66,7 +68,8 @@ def findings(reading: Reading, facts: Facts | None = None) -> tuple[Finding, ...
     A broken environment is a finding of its own only where no link failure explains it: that one's remedies
     reinstall every broken package already.
     """
-    found = [_link_finding(failure, reading, facts) for failure in reading.failures]
+    failures = merge(_refined(failure, facts) for failure in reading.failures)
+    found = [_link_finding(failure, reading, facts) for failure in failures]
     if reading.complaint is not None:
         found.append(_sync_failed(reading.complaint, facts))
     explained = any(finding.code is Code.LINK_FAILED for finding in found)
@@ -151,7 +154,6 @@ def problem(error: DoctorError, manifest: Path | None) -> Finding:
 
 
 def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Finding:
-    failure = _refined(failure, facts)
     code = Code.LINK_FAILED if failure.outcome is Outcome.FAILED else Code.LINK_DEGRADED
     operation = failure.operation.value if failure.operation else "none"
     packages = {failure.package} if failure.package else {name for name, _ in reading.installed}
@@ -187,8 +189,8 @@ def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Fi
 def _refined(failure: Failure, facts: Facts | None) -> Failure:
     """The failure with what a trial between the two places adds.
 
-    That is the number which an old uv keeps to itself, and whether the file system refuses a file of our own as well,
-    which no permission explains.
+    That is the number which an old uv keeps to itself, and whether EPERM meets a file of our own as well: no permission
+    explains that, and link(2) says it of file systems without hard links.
     """
     if facts is None or facts.places is None or failure.operation not in LINK_OPERATIONS:
         return failure
@@ -196,10 +198,15 @@ def _refined(failure: Failure, facts: Facts | None) -> Failure:
     number = trial.os_errors.get(failure.operation)
     if failure.os_error is None and number is not None:
         cause = cause_of(platform=facts.platform, operation=failure.operation, os_error=number)
-        return replace(failure, os_error=number, cause=cause)
-    if failure.cause is Cause.PERMISSION and number == failure.os_error and trial.works.get(Operation.COPY):
+        failure = replace(failure, os_error=number, cause=cause)
+    refused = failure.cause is Cause.PERMISSION and failure.os_error == number == _EPERM
+    if refused and trial.works.get(Operation.COPY):
         return replace(failure, cause=Cause.UNSUPPORTED_FILESYSTEM)
     return failure
+
+
+_EPERM = 1
+"""On POSIX; Windows says it by other numbers."""
 
 
 def _link_message(failure: Failure) -> str:
@@ -314,9 +321,21 @@ def _sync_failed(complaint: Complaint, facts: Facts | None) -> Finding:
     )
 
 
+def _mentioned(message: str, facts: Facts) -> Location | None:
+    """The direct requirement that uv's words name first: in backticks, or in the sentences of its resolver."""
+    told = re.findall(r"`[^`]+`|^(?:Because|And because).*", message, re.MULTILINE)
+    named = [manifests.normalised(word) for word in re.findall(r"\w(?:[\w.-]*\w)?", " ".join(told))]
+    stated = {
+        requirement.name: requirement.location
+        for manifest in reversed(facts.manifests)
+        for requirement in reversed(manifests.requirements(manifest))
+    }
+    return next((stated[name] for name in named if name in stated), None)
+
+
 def _complaint_place(complaint: Complaint, facts: Facts) -> Location:
     if complaint.path is None:
-        return manifests.header(facts.project.manifest)
+        return _mentioned(complaint.message, facts) or manifests.header(facts.project.manifest)
     path = facts.project.directory / complaint.path
     if complaint.line is None:
         return Location(path)

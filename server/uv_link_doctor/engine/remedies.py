@@ -40,16 +40,24 @@ def lasts(cause: Cause | None) -> bool:
     return cause is not None and CAUSES[cause].lasts
 
 
+def _remembers(cause: Cause | None, means: Means) -> bool:
+    """Whether `retry-copy` outlives its run."""
+    return means.project is not None and lasts(cause)
+
+
 def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
     if finding.code is Code.ENVIRONMENT_BROKEN:
         # Nobody saw what broke it: if it was a link, a reinstall would break in the same way.
-        return [RemedyKind.REINSTALL_BROKEN, RemedyKind.RETRY_COPY]
+        return [RemedyKind.REINSTALL_BROKEN, *([] if means.remembered_copy else [RemedyKind.RETRY_COPY])]
     if finding.code not in {Code.LINK_FAILED, Code.LINK_DEGRADED} or finding.cause is None:
         return []
     page = CAUSES[finding.cause]
     if page.copying_helps and finding.operation in LINK_OPERATIONS:
         shared = [RemedyKind.SET_LINK_MODE] if means.setting_file is not None or means.project is None else []
-        return [RemedyKind.RETRY_COPY, *shared]
+        if finding.code is Code.LINK_FAILED or _remembers(finding.cause, means):
+            return [RemedyKind.RETRY_COPY, *shared]
+        # uv has copied already, and next time the cause may be gone; or nobody knows it, and the user may accept it.
+        return shared if page.lasts or finding.cause is Cause.UNKNOWN else []
     if page.retrying_helps and finding.code is Code.LINK_FAILED:
         return [RemedyKind.REINSTALL_BROKEN]
     return []
@@ -59,7 +67,7 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
     broken = means.broken or ((finding.package,) if finding.package and finding.code is Code.LINK_FAILED else ())
     match kind:
         case RemedyKind.RETRY_COPY:
-            title, changes = _retry_copy(finding, broken, remembers=means.project is not None and lasts(finding.cause))
+            title, changes = _retry_copy(finding, broken, remembers=_remembers(finding.cause, means))
             command = sync_command(means.uv, link_mode=LinkMode.COPY, reinstall=broken)
         case RemedyKind.REINSTALL_BROKEN:
             title, changes = _reinstall(broken)
@@ -81,7 +89,7 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
 
 
 def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> tuple[str, tuple[str, ...]]:
-    changes = [_reinstalls(broken)] if broken else []
+    changes = [_reinstalls(broken)] if broken or finding.code is Code.LINK_FAILED else []
     if remembers:
         changes.append(
             "our runs go on using copies in this project, on this machine only; no file of the project changes"
@@ -92,7 +100,7 @@ def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> 
 
 
 def _reinstall(broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    return f"Reinstall {_names(broken)}", (_reinstalls(broken),)
+    return f"Reinstall {_names(broken)}" if broken else "Install again", (_reinstalls(broken),)
 
 
 def _set_link_mode(means: Means, broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -104,7 +112,7 @@ def _set_link_mode(means: Means, broken: Sequence[str]) -> tuple[str, tuple[str,
 
 
 def _reinstalls(broken: Sequence[str]) -> str:
-    return f"reinstalls {_names(broken)} in the environment"
+    return f"reinstalls {_names(broken)} in the environment" if broken else "installs what the environment lacks"
 
 
 def _names(packages: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ def merge(failures: Iterable[Failure]) -> tuple[Failure, ...]:
 
 def shown(line: str) -> bool:
     """Whether a line of a run of ours is for the user, and not one that uv logs because we asked for it."""
-    return _LOGGED_FOR_US.match(_without_codes(line)) is None
+    return _LOGGED_FOR_US.match(_CODES.sub("", line)) is None
 
 
 def _shared(one: Failure, other: Failure) -> Failure:
@@ -77,9 +77,10 @@ def _shared(one: Failure, other: Failure) -> Failure:
 
 # --- from a text to its lines ---------------------------------------------------------------
 
-_CODES = re.compile(
-    r"(?:\x1b|\u241b|\^\[|\\(?:x1b|u001b|033))(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\))"
-    r"|\[\d{1,3}(?:;\d{1,3}){0,9}m"  # A colour whose escape character got lost in a web page.
+_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\))")
+_TRACES_OF_CODES = re.compile(
+    r"(?:(?:\^\[|\\(?:x1b|u001b|033))\[[\d;?]{0,40}[A-Za-z])"  # Codes that somebody made visible.
+    r"|\[\d{1,3}(?:;\d{1,3}){0,9}m"  # Colours whose escape character got lost in a web page.
     r"|[\x00-\x08\x0b-\x1f\x7f\u200b\ufeff]"
 )
 _PREFIX = re.compile(
@@ -121,14 +122,19 @@ def _lines(text: str) -> list[str]:
                 text = text.replace(mark.encode().decode(code_page, errors="replace"), mark)
     if "\\n" in text:
         text = _QUOTED_END.sub("\n", text)
+    if "\x1b" in text or "\N{SYMBOL FOR ESCAPE}" in text:
+        text = _CODES.sub("", text.replace("\N{SYMBOL FOR ESCAPE}", "\x1b"))
     if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n")
 
 
 def _clean(line: str, prefix: re.Pattern[str] | None = None) -> str:
-    """A line without colours and without what logs and quotations put before it; its own indentation stays."""
-    line = _without_prefixes(_without_codes(line[:_LINE_AT_MOST]).replace("\xa0", " ").rstrip())
+    """A line without what logs and quotations put before it or left of colours in it; its own indentation stays."""
+    line = line[:_LINE_AT_MOST].replace("\xa0", " ")
+    if _TRACES_OF_CODES.search(line):
+        line = _TRACES_OF_CODES.sub("", line)
+    line = _without_prefixes(line.rstrip())
     if prefix is not None and (found := prefix.match(line)):
         line = _without_prefixes(line[found.end() :])
     panel = _PANEL.match(line)
@@ -142,10 +148,6 @@ def _without_prefixes(line: str) -> str:
             break
         line = line[found.end() :]
     return line
-
-
-def _without_codes(line: str) -> str:
-    return _CODES.sub("", line) if _CODES.search(line) else line
 
 
 # --- from lines to messages -----------------------------------------------------------------
@@ -188,7 +190,7 @@ class _Opening:
 
 _SIGNS: Final = ("ailed to ", "error", "warning", _CROSS, "  x ", "==")
 """A text without any of these says nothing of interest."""
-_LABELLED = re.compile(r"(?:error|warning)(?:[:\x1b\u241b\[^\\]|$)")
+_LABELLED = re.compile(r"(?:error|warning)(?:[:\[^\\]|$)")
 _REPORT = re.compile(r"\s*(?:(?P<level>error|warning):(?:\s|$)|\u00d7\s+|(?P<ascii>x)\s+(?=[A-Z]))(?P<text>.*)")
 _REPORT_INSIDE = re.compile(
     r"(?<![\w(])(?:(?P<level>error|warning):\s(?=Failed\sto\s"

@@ -1,0 +1,6 @@
+"""A process that the file system's permissions hold for, whoever runs the tests."""
+
+import os
+
+WITHOUT_PRIVILEGES: list[str] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+"""What to put before a command: root without capabilities is kept out of what its own mode bits forbid, like anyone."""
