@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 from select import select
@@ -15,11 +16,19 @@ from select import select
 import pytest
 from kit.cloud import MountCloud, cloud_mounted
 from kit.fake_uv import Answer, FakeUv, MakeFakeUv
+from kit.golden import Golden, compare
 from kit.mounts import BindMount, LoopMount, bind_mounted, loop_mounted
 from kit.projects import MakeProject, UvProject, clean_environ, write_project
 from kit.uv_versions import uv_binary as find_uv
 
 from uv_link_doctor.demo.wheels import build_index
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which a changed text is accepted."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/data/golden anew, to be read by a person"
+    )
 
 
 def pytest_configure() -> None:
@@ -49,6 +58,12 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("index")
     build_index(directory)
     return directory
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """`golden("failed.txt", text)`: the text is what that golden file says."""
+    return partial(compare, update=request.config.getoption("--update-golden"))
 
 
 @pytest.fixture

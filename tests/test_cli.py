@@ -26,7 +26,7 @@ def doctor(
 
 @pytest.fixture
 def run(uv_binary, project, other_filesystem):
-    """`run(*arguments)`: the doctor in a project whose cache lies on another file system, with the newest uv on PATH."""
+    """`run(*arguments)`: the doctor in a project with its cache on another file system and the newest uv on PATH."""
     example = project("idna", "httpx", cache=other_filesystem / "cache")
     example.environ["PATH"] = f"{uv_binary('newest').parent}:{example.environ['PATH']}"
 
@@ -270,7 +270,7 @@ def test_the_demo_shows_repairs_proves_and_cleans_up(run, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["FUSE", "FUSE and memory"])
-def test_the_demo_takes_what_the_machine_allows(missing, run, monkeypatch, capsys, tmp_path):
+def test_the_demo_takes_what_the_machine_allows(missing, run, monkeypatch, capsys):
     import asyncio
 
     from uv_link_doctor.demo import story

@@ -60,21 +60,23 @@ async def examine(
     the files of the packages it installed are left to `look_at_files`. Raises DoctorError.
     """
     case = await read_case(path, host, options, ask=True)
-    missing = explain_findings.uv_missing(case.uv, options.uv_path, manifests.header(case.project.manifest))
+    missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if case.uv is None or missing is not None:
         return case.examination(Verdict.NOT_RUN, missing)
     if link_mode is None and case.project.remembered_copy:
         link_mode = LinkMode.COPY
     command = plan.sync_command(case.uv.path, link_mode=link_mode, reinstall=reinstall, args=options.sync_args)
-    variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=agreed)
+    # Whoever forbids downloads is not asked to allow one.
+    downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
+    variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
     said = None
     if not agreed:
         intent, said = await _intent(command, case, case.uv, variables, stop)
-        if asks := explain_findings.asks(intent, case.project):
+        if asks := explain_findings.asks(intent, case.project, downloads=downloads):
             return case.examination(Verdict.NOT_RUN, asks)
     if said is None:
         said = await host.run(command, cwd=case.project.directory, environ=variables, on_line=on_line, stop=stop)
-    if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project)):
+    if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project, downloads=downloads)):
         return replace(case.examination(Verdict.NOT_RUN, asks), transcript=said)
     stopped = stop is not None and stop.is_set()
     return await asyncio.to_thread(_explained, said, case, stopped=stopped)
@@ -98,7 +100,7 @@ async def check(
     case = await read_case(path, host, options, ask=ask)
     packages = None if thorough or hashes else ()
     found = await asyncio.to_thread(_checked, case, packages, passive=passive or options.passive, hashes=hashes)
-    missing = explain_findings.uv_missing(case.uv, options.uv_path, manifests.header(case.project.manifest))
+    missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if missing is not None and (ask or case.uv is None):
         return replace(found, verdict=Verdict.NOT_RUN, findings=(missing, *found.findings))
     return found
@@ -142,7 +144,7 @@ class Case:
     @property
     def environ(self) -> dict[str, str]:
         """The variables that decide where things are, those of the settings included."""
-        return {**self.host.environ, **self.options.environment}
+        return _environ(self.host, self.options)
 
     def examination(self, verdict: Verdict, *found: Finding | None) -> Examination:
         """An examination that came to no run."""
@@ -168,7 +170,7 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> C
 
     `ask=False` starts no process, so that uv's version stays unknown.
     """
-    environ = {**host.environ, **options.environment}
+    environ = _environ(host, options)
     manifest = find_manifest(path, host.read_text)
     root = workspace_root(manifest, host.read_text)
     uv = await find_uv(options.uv_path, environ, ask=ask)
@@ -181,12 +183,18 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> C
         directory=manifest.path.parent,
         root=root,
         manifest=manifest,
-        environment=environment_path(root, environ),
+        environment=environment_path(root, environ, options.sync_args),
         lockfile=lock if lock.is_file() else None,
         settings=settings.effective(root, invocation, host.read_text),
         remembered_copy=remembered_copy,
     )
     return Case(project, uv, host, options)
+
+
+def _environ(host: Host, options: Options) -> dict[str, str]:
+    """The variables uv will see; an empty value in the settings unsets one, as in `plan.sync_environ`."""
+    given = {**host.environ, **options.environment}
+    return {name: value for name, value in given.items() if value or name not in options.environment}
 
 
 def _invocation(
@@ -232,8 +240,9 @@ def _explained(said: Transcript, case: Case, *, stopped: bool) -> Examination:
     lock = case.project.root / "uv.lock"
     case = replace(case, project=replace(case.project, lockfile=lock if lock.is_file() else None))
     verification = case.verify(() if clean else None)
-    facts = _facts(reading, verification, case, passive=case.options.passive)
-    _remember_failure(said if reading.failures else None, case)
+    facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
+    if reading.failures or clean:
+        _remember_failure(said if reading.failures else None, case)
     verdict = _verdict(reading, verification)
     return Examination(
         verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
@@ -253,7 +262,7 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     reading = Reading(platform=PLATFORM) if last is None else transcript.read(last.stderr, PLATFORM)
     failures = tuple(failure for failure in reading.failures if _holds(failure, case.project, verification))
     reading = replace(reading, complaint=None, failures=failures)
-    facts = _facts(reading, verification, case, passive=passive, always_places=True)
+    facts = _facts(reading, verification, case, passive=passive)
     found = explain_findings.findings(reading, facts)
     return Examination(
         verdict=Verdict.NOT_RUN if found else Verdict.HEALTHY,
@@ -273,16 +282,10 @@ def _holds(failure: Failure, project: Project, verification: Verification) -> bo
     return not project.remembered_copy and project.settings.link_mode.value != LinkMode.COPY
 
 
-def _facts(
-    reading: Reading, verification: Verification, case: Case, *, passive: bool, always_places: bool = False
-) -> Facts:
-    """What the machine shows; the costly parts (places, lockfile, other manifests) only where something is wrong."""
+def _facts(reading: Reading, verification: Verification, case: Case, *, passive: bool) -> Facts:
+    """What the machine shows; the costly parts (lockfile, other manifests) only where something is wrong."""
     project = case.project
     wrong = bool(reading.failures or reading.complaint or verification.broken)
-    looked = None
-    if reading.failures or always_places:
-        cache = Path(project.settings.cache_dir.value)
-        looked = places(cache, project.environment, environ=case.environ, passive=passive)
     place = case.setting_place() if wrong else None
     named = project.directory / reading.complaint.path if reading.complaint and reading.complaint.path else None
     return Facts(
@@ -290,7 +293,9 @@ def _facts(
         platform=PLATFORM,
         uv=case.uv.path if case.uv else Path("uv"),
         verification=verification,
-        places=looked,
+        places=places(
+            Path(project.settings.cache_dir.value), project.environment, environ=case.environ, passive=passive
+        ),
         manifests=_manifests(case) if wrong else (project.manifest,),
         lock_text=_text_or_nothing(project.lockfile, case.host) if wrong and project.lockfile else None,
         setting_file=place.path if place else None,

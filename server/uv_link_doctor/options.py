@@ -66,7 +66,7 @@ def read_options(data: object, *, trusted: bool = True) -> tuple[Options, tuple[
 
 
 def _text(given: object) -> str | None:
-    if not isinstance(given, str):
+    if not isinstance(given, str) or "\0" in given:
         raise TypeError
     return given.strip() or None
 
@@ -78,14 +78,17 @@ def _flag(given: object) -> bool:
 
 
 def _texts(given: object) -> tuple[str, ...]:
-    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+    if not isinstance(given, list) or not all(isinstance(item, str) and "\0" not in item for item in given):
         raise TypeError
     return tuple(given)
 
 
 def _variables(given: object) -> dict[str, str]:
-    if not isinstance(given, Mapping) or not all(isinstance(item, str) for pair in given.items() for item in pair):
+    if not isinstance(given, Mapping):
         raise TypeError
+    _texts([*given.values()])
+    if any(not name or "=" in name for name in _texts([*given])):
+        raise ValueError  # No system could hand such a variable on.
     return dict(given)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -49,7 +50,7 @@ def understood(path: Path, text: str) -> Manifest:
         raise DoctorError(
             f"`{path.name}` is not valid TOML: {data.message}",
             "nothing is run until it parses",
-            Location(path, Range(data.position, data.position)),
+            Location(path, Range(data.position, replace(data.position, character=data.position.character + 1))),
         )
     manifest = Manifest(path=path, text=text, data=data)
     for problem in manifests.problems(manifest):
@@ -103,9 +104,13 @@ def member_manifests(root: Path, read_text: ReadText) -> tuple[Path, ...]:
     )
 
 
-def environment_path(root: Path, environ: Mapping[str, str]) -> Path:
-    """Where `uv sync` puts the environment: `UV_PROJECT_ENVIRONMENT`, which counts from the root, else `.venv`."""
-    return root / (environ.get("UV_PROJECT_ENVIRONMENT") or ".venv")
+def environment_path(root: Path, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Path:
+    """Where `uv sync` puts the environment: `UV_PROJECT_ENVIRONMENT`, which counts from the root, else `.venv`.
+
+    With `--active` among the arguments, an active environment comes before both (seen with 0.5.31 to 0.13.9).
+    """
+    active = environ.get("VIRTUAL_ENV") if "--active" in arguments else None
+    return root / (active or environ.get("UV_PROJECT_ENVIRONMENT") or ".venv")
 
 
 def _matches(parts: tuple[str, ...], pattern: str) -> bool:

@@ -47,6 +47,8 @@ ORIGINS = [
     ({USER: BOTH}, called(), ("user", USER, "link-mode")),
     ({"/etc/xdg/uv/uv.toml": BOTH, "/etc/uv/uv.toml": ""}, called(), ("system", "/etc/xdg/uv/uv.toml", "link-mode")),
     ({"/etc/uv/uv.toml": BOTH}, called(), ("system", "/etc/uv/uv.toml", "link-mode")),
+    ({"/x/uv/uv.toml": BOTH}, called(XDG_CONFIG_DIRS="/w:/x"), ("system", "/x/uv/uv.toml", "link-mode")),
+    ({"/x/uv/uv.toml": BOTH}, called(XDG_CONFIG_DIRS="/w::/x"), ("default", None, None)),
     ({USER: BOTH}, called(UV_LINK_MODE="clone"), ("environment", None, "UV_LINK_MODE")),
     ({USER: BOTH}, called("--link-mode", "clone"), ("command-line", None, "--link-mode")),
     ({USER: BOTH}, called("--", "--link-mode", "clone"), ("user", USER, "link-mode")),
@@ -94,6 +96,7 @@ IGNORED = [
         [("copy", PYPROJECT, "uv rejects this `cache-dir`, and with it the whole `[tool.uv]` table")],
     ),
     ({USER: "link-mode = ['copy']\n"}, called(), [("['copy']", USER, "uv refuses the value and stops")]),
+    ({}, called("--link-mode=clone", UV_LINK_MODE="?"), [("?", None, "`--link-mode` comes first")]),
     ({}, called(UV_LINK_MODE=""), [("", None, "uv refuses the value and stops")]),
     (
         {PYPROJECT: "[tool.uv]\nlink-mode = 'copy'\n"},
@@ -176,6 +179,11 @@ PLACES = [
     ({PYPROJECT: "[tool.uv]\n"}, called(), SettingPlace(Path(PYPROJECT), TOOL_UV)),
     ({PYPROJECT: "[tool.uv]\n", "/home/ana/app/uv.toml": ""}, called(), SettingPlace(ROOT / "uv.toml", ("link-mode",))),
     ({PYPROJECT: "", "/home/ana/uv.toml": ""}, called(), SettingPlace(HOME / "uv.toml", ("link-mode",))),
+    (
+        {PYPROJECT: "[tool.uv]", "/home/ana/app/uv.toml": "cache-dir = 1"},
+        called(),
+        SettingPlace(ROOT / "uv.toml", ("link-mode",)),
+    ),
     ({PYPROJECT: "", "/pyproject.toml": "[tool.uv]"}, called(), SettingPlace(Path("/pyproject.toml"), TOOL_UV)),
     (
         {PYPROJECT: "[tool.uv]\nlink-mode = 'Copy'", "/home/ana/uv.toml": ""},

@@ -109,6 +109,7 @@ LAYOUTS = {
     "bad mode in uv.toml": Layout({**project(), "p/uv.toml": 'link-mode = "Copy"\n'}),
     "bad mode in a user's file": Layout({**project(TOOL_UV), USER: "link-mode = 1\n"}),
     "bad mode in a variable": Layout(project(TOOL_UV), {"UV_LINK_MODE": "Copy"}),
+    "bad mode in a variable that is not read": Layout(project(), {"UV_LINK_MODE": "Copy"}, ("--link-mode", "copy")),
     "an empty variable": Layout(project(TOOL_UV), {"UV_LINK_MODE": ""}),
     "an empty cache variable": Layout(project(TOOL_UV), {"UV_CACHE_DIR": ""}),
     "bad mode on the command line": Layout(project(TOOL_UV), {}, ("--link-mode=none",)),

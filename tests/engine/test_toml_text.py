@@ -33,14 +33,12 @@ UV_LINK_MODE = ("tool", "uv", "link-mode")
 KEYS = st.sampled_from(["tool", "uv", "a", '"uv"', "'a'", '"\\u0061"', '"a.b"', '"é😀"', '""', "1", "link-mode"])
 SPACE = st.sampled_from(["", " ", "\t", "  "])
 COMMENTS = st.sampled_from(["", "# plain", ' # "quoted" = [', "#😀", "# a\u2028b\x85c", "# ]"])
-SCALARS = st.sampled_from(
-    [
-        *('"copy"', "'copy'", '""', "''", '"\\"#]"', '"é😀\\U0001F600"', "'\\'", '"a\u2028b"', '"\\\\"'),
-        *('"""a\nb"""', '"""\n# no comment\n[x]\n"""', "'''\n'''", "'''''a'''''", '"""""a"""""', '"""\\"""\\\n  """'),
-        *("true", "false", "0", "-1_000", "+0.5e-3", "0xAF", "inf", "-nan", "1979-05-27", "07:32:00.5"),
-        *("1979-05-27T07:32:00Z", "1979-05-27 07:32:00-08:00"),
-    ]
-)
+SCALARS = [
+    *('"copy"', "'copy'", '""', "''", '"\\"#]"', '"é😀\\U0001F600"', "'\\'", '"a\u2028b"', '"\\\\"'),
+    *('"""a\nb"""', '"""\n# no comment\n[x]\n"""', "'''\n'''", "'''''a'''''", '"""""a"""""', '"""\\"""\\\n  """'),
+    *("true", "false", "0", "-1_000", "+0.5e-3", "0xAF", "inf", "-nan", "1979-05-27", "07:32:00.5"),
+    *("1979-05-27T07:32:00Z", "1979-05-27 07:32:00-08:00"),
+]
 
 
 @st.composite
@@ -64,7 +62,7 @@ def inline_tables(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(lambda gap, pairs: "{" + gap + ", ".join(pairs) + gap + "}", SPACE, st.lists(pair, max_size=3))
 
 
-VALUES = st.recursive(SCALARS, lambda inner: arrays(inner) | inline_tables(inner), max_leaves=5)
+VALUES = st.recursive(st.sampled_from(SCALARS), lambda inner: arrays(inner) | inline_tables(inner), max_leaves=5)
 STATEMENTS = st.one_of(
     st.builds(lambda gap, key, value, comment: f"{gap}{key} ={gap}{value}{comment}", SPACE, dotted(), VALUES, COMMENTS),
     st.builds(lambda gap, key, comment: f"{gap}[{key}{gap}]{gap}{comment}", SPACE, dotted(), COMMENTS),
@@ -126,6 +124,20 @@ def test_every_located_value_means_what_tomllib_reads_there(text):
     values = dict(everything(data_of(text)))
     for path, span in found.values.items():
         assert same(tomllib.loads("it = " + text[span.start : span.end])["it"], values[path]), path
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+@pytest.mark.parametrize(
+    ("before", "after", "path"),
+    [
+        ("a = ", "\nb = 1", ("a",)),
+        ("a = ", " # c", ("a",)),
+        ("a = [", ",\n1]", ("a", 0)),
+        ("a = {b=", "}", ("a", "b")),
+    ],
+)
+def test_a_value_is_located_whole(before, scalar, after, path):
+    assert locate(before + scalar + after).values[path] == Span(len(before), len(before + scalar))
 
 
 @given(documents())

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given
@@ -27,14 +28,16 @@ DATA = Path(__file__).parent.parent / "data" / "transcripts"
 FIELDS = tuple(field.name for field in fields(Failure) if field.name != "message")
 
 
-def cases(*names):
-    lines = [
-        line for name in names for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").split("\n") if line
-    ]
+Case = dict[str, Any]
+
+
+def cases(*names: str) -> list[Any]:
+    texts = [(DATA / f"{name}.jsonl").read_text(encoding="utf-8") for name in names]
+    lines = [line for text in texts for line in text.split("\n") if line]
     return [pytest.param(case, id=case["id"]) for case in map(json.loads, lines)]
 
 
-def found(reading):
+def found(reading: Reading) -> list[Case]:
     return [{name: getattr(failure, name) for name in FIELDS} for failure in reading.failures]
 
 
@@ -43,7 +46,7 @@ def found(reading):
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "untold"])
 @pytest.mark.parametrize("case", cases("cases", "live", "shapes", "complaints"))
-def test_a_text_says_what_it_is_known_to_say(case, told):
+def test_a_text_says_what_it_is_known_to_say(case: Case, *, told: bool) -> None:
     platform = Platform(case["platform"]) if told and case["platform"] else None
     reading = read(case["text"], platform)
     if case["expect"]["outcome"] == "other":
@@ -55,20 +58,20 @@ def test_a_text_says_what_it_is_known_to_say(case, told):
 
 
 @pytest.mark.parametrize("case", cases("cases", "live", "shapes", "complaints"))
-def test_the_platform_shows_or_is_left_open(case):
+def test_the_platform_shows_or_is_left_open(case: Case) -> None:
     if case["platform"] is not None:
         assert read(case["text"]).platform in {None, Platform(case["platform"])}
 
 
 @pytest.mark.parametrize("case", cases("cases"))
-def test_a_text_complains_of_something_else_or_of_nothing(case):
-    reports = re.search(r"^\W*(?:error\b.*:|[×x] )", case["text"], re.MULTILINE) is not None
+def test_a_text_complains_of_something_else_or_of_nothing(case: Case) -> None:
+    reports = re.search(r"^\W*(?:error\b.*:|[\u00d7x] )", case["text"], re.MULTILINE) is not None
     other = case["expect"]["outcome"] == "other"
     assert (read(case["text"]).complaint is not None) == (other and reports)
 
 
 @pytest.mark.parametrize("case", cases("live", "shapes", "complaints"))
-def test_a_complaint_keeps_uvs_words_and_place(case):
+def test_a_complaint_keeps_uvs_words_and_place(case: Case) -> None:
     complaint = read(case["text"]).complaint
     expected = case.get("complaint")
     if isinstance(expected, dict):
@@ -78,11 +81,11 @@ def test_a_complaint_keeps_uvs_words_and_place(case):
 
 
 @pytest.mark.parametrize("case", cases("live", "shapes"))
-def test_what_was_installed_is_named(case):
+def test_what_was_installed_is_named(case: Case) -> None:
     assert [list(pair) for pair in read(case["text"]).installed] == case.get("installed", [])
 
 
-def test_a_failure_keeps_uvs_words_unwrapped():
+def test_a_failure_keeps_uvs_words_unwrapped() -> None:
     text = (
         "error: Failed to install: six-1.16.0-py2.py3-none-any.whl\n"
         "       (six==1.16.0)\n"
@@ -96,7 +99,7 @@ def test_a_failure_keeps_uvs_words_unwrapped():
     )
 
 
-def test_a_fallback_keeps_the_warning_and_the_log_line_that_explains_it():
+def test_a_fallback_keeps_the_warning_and_the_log_line_that_explains_it() -> None:
     log = "Failed to hard link `/c/archive-v0/i/a.py` to `/v/a.py`: no (os error 18); falling back to copy"
     text = f"DEBUG {log}\nwarning: Failed to hardlink files; falling back to full copy. This may take longer.\n"
     (failure,) = read(text).failures
@@ -148,7 +151,7 @@ DEGRADED = replace(FAILURE, outcome=Outcome.DEGRADED)
         ),
     ],
 )
-def test_failures_of_one_outcome_cause_and_operation_are_one(failures, merged):
+def test_failures_of_one_outcome_cause_and_operation_are_one(failures: list[Failure], merged: list[Failure]) -> None:
     assert merge(failures) == tuple(merged)
     assert merge(merge(failures)) == tuple(merged)
 
@@ -157,7 +160,7 @@ def test_failures_of_one_outcome_cause_and_operation_are_one(failures, merged):
 
 
 @pytest.mark.parametrize("case", cases("live"))
-def test_only_what_we_made_uv_log_is_kept_from_the_user(case):
+def test_only_what_we_made_uv_log_is_kept_from_the_user(case: Case) -> None:
     hidden = [line for line in case["text"].splitlines() if not shown(line)]
     assert all(line.startswith("DEBUG ") for line in hidden)
     if "-log-" in case["id"]:  # RUST_LOG was ours.
@@ -174,11 +177,11 @@ def test_only_what_we_made_uv_log_is_kept_from_the_user(case):
         "error: Failed to install: six-1.16.0-py2.py3-none-any.whl (six==1.16.0)",
     ],
 )
-def test_other_lines_are_for_the_user(line):
+def test_other_lines_are_for_the_user(line: str) -> None:
     assert shown(line)
 
 
-def test_a_coloured_line_of_ours_is_kept_from_the_user():
+def test_a_coloured_line_of_ours_is_kept_from_the_user() -> None:
     assert not shown("\x1b[34mDEBUG\x1b[0m Failed to reflink `/a` to `/b`: no (os error 95), falling back")
 
 
@@ -192,35 +195,39 @@ class Report:
     parts: tuple[tuple[str, str, str], ...]
     failure: Failure
 
-    def text(self, width=None, *, indented=True):
-        lines = []
+    def text(self, width: int | None = None, *, indented: bool = True) -> str:
+        lines: list[str] = []
         for first, further, words in self.parts:
-            wrapped = [words] if width is None else partial(textwrap.wrap, words, width, **UNBROKEN)()
-            lines += [first + wrapped[0], *((further if indented else further.strip()) + line for line in wrapped[1:])]
+            wrapper = textwrap.TextWrapper(width or len(words), break_long_words=False, break_on_hyphens=False)
+            start, *rest = wrapper.wrap(words)
+            lines += [first + start, *((further if indented else further.strip()) + line for line in rest)]
         return "\n".join(lines) + "\n"
 
 
-UNBROKEN = {"break_long_words": False, "break_on_hyphens": False}
 CACHES = ["/home/ana/.cache/uv", "/srv/cache to keep/uv 1", r"C:\Users\ana\AppData\Local\uv\cache", r"\\?\D:\uv cache"]
 TARGETS = ["/home/ana/app/.venv/lib/python3.12", "/srv/My Projects (2025) to ship/naïve 项目/.venv/lib/python3.12"]
 TARGETS += [r"E:\Projekte\Mein Projekt\.venv\Lib", r"C:\Users\ana\OneDrive - Contoso, Inc\app\.venv\Lib"]
 SAID = [("Invalid cross-device link", 18), ("Accès refusé.", 5), ("拒绝访问。", 5), ("Too many links", 31)]
 SAID += [("OS Error 396 (FormatMessageW() returned error 317)", 396), ("Input/output error", 5)]
-TREE = ("  × ", "  │ ", "  ├─▶ ", "  │   ", "  ╰─▶ ", "      ")
+Frame = tuple[str, str, str, str, str, str]
+TREE = ("  \N{MULTIPLICATION SIGN} ", "  │ ", "  ├─▶ ", "  │   ", "  ╰─▶ ", "      ")
 ASCII_TREE = ("  x ", "  | ", "  |-> ", "  |   ", "  `-> ", "      ")
 PLAIN = ("error: ", "       ", "  Caused by: ", " " * 13, "  Caused by: ", " " * 13)
 NEWEST = ("error: ", "       ", "  cause: ", " " * 9, "  cause: ", " " * 9)
 
 
+def path(root: str, *names: str) -> str:
+    return ("\\" if "\\" in root else "/").join([root, *names])
+
+
 @st.composite
-def reports(draw, frames=(TREE, ASCII_TREE, PLAIN, NEWEST)):
+def reports(draw: st.DrawFn, frames: Sequence[Frame] = (TREE, ASCII_TREE, PLAIN, NEWEST)) -> Report:
     first, head, label, more, last, end = draw(st.sampled_from(frames))
     cache, target = draw(st.sampled_from(CACHES)), draw(st.sampled_from(TARGETS))
     said, number = draw(st.sampled_from(SAID))
     name = draw(st.sampled_from(["six.py", "naïve name.py", "a to b.py", ".l2s.x", "-7EITpbHt6ns", "py.typed"]))
-    source = "\\".join([cache, "archive-v0", "-7EITpbHt6nsxWxo", name]) if "\\" in cache else ""
-    source = source or f"{cache}/archive-v0/-7EITpbHt6nsxWxo/{name}"
-    target = f"{target}\\site-packages\\{name}" if "\\" in target else f"{target}/site-packages/{name}"
+    source = path(cache, "archive-v0", "-7EITpbHt6nsxWxo", name)
+    target = path(target, "site-packages", name)
     frame = "Failed to install: foo_bar-1.0+cu128-py3-none-any.whl (foo-bar==1.0+cu128)"
     ends = (source, target) if draw(st.booleans()) else (target, source)
     verb, operation, shape = draw(
@@ -238,7 +245,7 @@ def reports(draw, frames=(TREE, ASCII_TREE, PLAIN, NEWEST)):
     os_text = f"{said} (os error {number})"
     causes = [words, os_text] if shape == "own line" or draw(st.booleans()) else [f"{words}: {os_text}"]
     above = ["Failed to build `demo @ file:///srv/demo`", "Failed to install build dependencies"]
-    chain = [*(above if frame_is_tree(label) or draw(st.booleans()) else []), frame, *causes]
+    chain = [*(above if "> " in label or "▶" in label or draw(st.booleans()) else []), frame, *causes]
     margins = [(first, head), *[(label, more)] * (len(chain) - 2), (last, end)]
     return Report(
         parts=tuple((*margin, part) for margin, part in zip(margins, chain, strict=True)),
@@ -256,11 +263,7 @@ def reports(draw, frames=(TREE, ASCII_TREE, PLAIN, NEWEST)):
     )
 
 
-def frame_is_tree(label):
-    return label.endswith(("▶ ", "> "))
-
-
-def assert_tells(text, report):
+def assert_tells(text: str, report: Report) -> None:
     """The text tells of exactly the report's failure; what the number means is the business of other tests."""
     reading = read(text)
     assert [replace(failure, cause=Cause.UNKNOWN) for failure in reading.failures] == [report.failure]
@@ -268,12 +271,12 @@ def assert_tells(text, report):
 
 
 @given(reports())
-def test_a_report_is_read_as_uv_composes_it(report):
+def test_a_report_is_read_as_uv_composes_it(report: Report) -> None:
     assert_tells(report.text(), report)
 
 
-@given(reports(), st.integers(20, 140), st.booleans())
-def test_wrapping_changes_nothing(report, width, indented):
+@given(report=reports(), width=st.integers(20, 140), indented=st.booleans())
+def test_wrapping_changes_nothing(report: Report, width: int, *, indented: bool) -> None:
     assert_tells(report.text(width, indented=indented), report)
 
 
@@ -281,7 +284,7 @@ COLOURS = ["\x1b[1m", "\x1b[31m", "\x1b[38;5;208m", "\x1b[0m", "\x1b[2K", "\x1b]
 
 
 @given(reports(), st.data())
-def test_colours_change_nothing(report, data):
+def test_colours_change_nothing(report: Report, data: st.DataObject) -> None:
     pieces = re.split(r"(?<=[ :\n])", report.text(data.draw(st.none() | st.integers(60, 100))))
     colours = data.draw(st.lists(st.sampled_from(["", "", *COLOURS]), min_size=len(pieces), max_size=len(pieces)))
     assert_tells("".join(colour + piece for colour, piece in zip(colours, pieces, strict=True)), report)
@@ -310,13 +313,13 @@ UNKNOWN_PREFIXES = ["E   ", "job-3> ", "08:17:08 py311: ", "<stderr> ", "INFO  s
 
 
 @given(reports(), st.sampled_from(PREFIXES), st.none() | st.integers(60, 100))
-def test_known_prefixes_change_nothing(report, prefix, width):
+def test_known_prefixes_change_nothing(report: Report, prefix: str, width: int | None) -> None:
     text = "".join(prefix + line for line in report.text(width).splitlines(keepends=True))
     assert_tells(text, report)
 
 
 @given(reports(frames=(TREE, PLAIN, NEWEST)), st.sampled_from(UNKNOWN_PREFIXES), st.none() | st.integers(60, 100))
-def test_unknown_prefixes_change_nothing(report, prefix, width):
+def test_unknown_prefixes_change_nothing(report: Report, prefix: str, width: int | None) -> None:
     text = "".join(prefix + line for line in report.text(width).splitlines(keepends=True))
     assert_tells(text, report)
 
@@ -335,18 +338,18 @@ NOISE += [
 
 
 @given(reports(), st.sampled_from(NOISE), st.sampled_from(NOISE), st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]))
-def test_neighbours_and_line_ends_change_nothing(report, before, after, line_end):
+def test_neighbours_and_line_ends_change_nothing(report: Report, before: str, after: str, line_end: str) -> None:
     assert_tells(before + report.text(70).replace("\n", line_end) + after, report)
 
 
 @given(reports(), st.text(max_size=200), st.data())
-def test_what_is_cut_off_after_the_failure_changes_nothing(report, rest, data):
+def test_what_is_cut_off_after_the_failure_changes_nothing(report: Report, rest: str, data: st.DataObject) -> None:
     whole = report.text() + "hint: " + rest
     assert_tells(whole[: data.draw(st.integers(len(report.text()) - 1, len(whole)))].split("hint: ")[0], report)
 
 
 @given(st.lists(reports(), min_size=1, max_size=4))
-def test_several_reports_are_merged_as_their_failures_are(several):
+def test_several_reports_are_merged_as_their_failures_are(several: list[Report]) -> None:
     reading = read("".join(report.text() for report in several))
     alone = [failure for report in several for failure in read(report.text()).failures]
     assert reading.failures == merge(dict.fromkeys(alone))
@@ -354,7 +357,21 @@ def test_several_reports_are_merged_as_their_failures_are(several):
 
 # --- any text -------------------------------------------------------------------------------
 
-WORDS = ["error:", "warning:", "×", "x ", "  Caused by:", "cause:", "├─▶", "╰─▶", "│", "|->", "`-> ", "DEBUG", "WARN "]
+WORDS = [
+    "error:",
+    "warning:",
+    "\N{MULTIPLICATION SIGN}",
+    "x ",
+    "  Caused by:",
+    "cause:",
+    "├─▶",
+    "╰─▶",
+    "│",
+    "|->",
+    "`-> ",
+    "DEBUG",
+    "WARN ",
+]
 WORDS += [
     "Failed to install: a-1.whl (a==1)",
     "Failed to ",
@@ -408,7 +425,7 @@ TEXTS = st.text() | st.lists(st.sampled_from(WORDS) | st.text(max_size=3), max_s
 @example("\x00" * 3, Platform.WINDOWS)
 @example("error: Failed to install: \n  cause: failed to hardlink file from to to to\n", None)
 @example("error: x\n  --- stderr:\n", None)
-def test_no_text_is_too_strange(text, platform):
+def test_no_text_is_too_strange(text: str, platform: Platform | None) -> None:
     reading = read(text, platform)
     assert platform is None or reading.platform is platform
     assert shown(text) in {True, False}
@@ -418,19 +435,19 @@ def test_no_text_is_too_strange(text, platform):
 
 
 PLACES = re.compile(
-    r"\(os error|The wheel is invalid|ailed to (?:hard ?link|copy|rename|symlink|softlink|reflink|clone|create|remove|read"
-    r"|open|write|flush|sync|set|query|persist)|IO error for operation on"
+    r"\(os error|The wheel is invalid|ailed to (?:hard ?link|copy|rename|symlink|softlink|reflink|clone|create"
+    r"|remove|read|open|write|flush|sync|set|query|persist)|IO error for operation on"
 )
 
 
 @given(TEXTS)
-def test_without_a_number_and_a_verb_there_is_no_failure(text):
+def test_without_a_number_and_a_verb_there_is_no_failure(text: str) -> None:
     assume(not PLACES.search(re.sub(r"\s+", " ", text)))
     assert read(text).failures == ()
 
 
 @given(TEXTS)
-def test_a_log_line_never_makes_a_failure_of_the_whole(text):
+def test_a_log_line_never_makes_a_failure_of_the_whole(text: str) -> None:
     log = "\n".join(f"DEBUG {line}" for line in re.split(r"[\r\n]", text.replace("\\n", "")) if line)
     assert Outcome.FAILED not in {failure.outcome for failure in read(log).failures}
 
@@ -465,10 +482,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
-def test_reading_is_linear_in_the_text(shape):
+def test_reading_is_linear_in_the_text(shape: tuple[str, str]) -> None:
     start, again = shape
 
-    def seconds(length):
+    def seconds(length: int) -> float:
         text = start + again * (length // len(again))
         begun = process_time()
         assert isinstance(read(text), Reading)

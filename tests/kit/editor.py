@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from cattrs import Converter
-from kit.privileges import WITHOUT_PRIVILEGES
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 from pygls.protocol import default_converter
 from pygls.uris import to_fs_path
 from pygls.workspace import PositionCodec, TextDocument
+
+from kit.privileges import WITHOUT_PRIVILEGES
 
 PATIENCE = 20.0
 """Seconds that an event may take before a test gives up on it; nothing waits that long when all is well."""
@@ -128,6 +129,10 @@ class Editor:
         """Do what an editor does with a code action that carries a command."""
         assert action.command is not None
         return await self.execute(action.command.command, *(action.command.arguments or ()))
+
+    async def heard(self) -> None:
+        """Wait until the server has read all that it was told, and begun what it will begin because of it."""
+        assert (await self.execute("uvLinkDoctor.explain", ""))["findings"] == []
 
     async def execute(self, command: str, *arguments: Any) -> Any:
         params = lsp.ExecuteCommandParams(command, list(arguments))

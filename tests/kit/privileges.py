@@ -1,6 +1,8 @@
 """A process that the file system's permissions hold for, whoever runs the tests."""
 
 import os
+import shutil
 
-WITHOUT_PRIVILEGES: list[str] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+_SETPRIV = shutil.which("setpriv")
+WITHOUT_PRIVILEGES = [_SETPRIV, "--bounding-set=-all", "--inh-caps=-all"] if _SETPRIV and os.geteuid() == 0 else []
 """What to put before a command: root without capabilities is kept out of what its own mode bits forbid, like anyone."""

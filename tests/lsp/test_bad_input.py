@@ -1,7 +1,6 @@
 """What is wrong with the input is said in one clear sentence, on its line; the server lives, and nothing is lost."""
 
 import codecs
-from pathlib import Path
 
 import pytest
 from kit.editor import editing
@@ -159,19 +158,19 @@ async def test_an_unreadable_manifest(fake_uv, project):
 async def test_an_unreadable_cache(uv_binary, project):
     """A file of the cache that nobody may read is linked as it is; a cache that nobody may enter stops uv."""
     uv, example = uv_binary("newest"), project("idna")
-    cache = Path(example.environ["UV_CACHE_DIR"])
+    cache = example.environ["UV_CACHE_DIR"]
     assert example.run(uv, "sync").returncode == 0
     example.run("rm", "-rf", example.environment)
     async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
         editor.open(example.manifest)
-        cache.chmod(0)
+        example.run("chmod", "0", cache)
         try:
             editor.save(example.manifest)
             (diagnostic,) = await editor.sees(example.manifest, "sync-failed")
             assert "(os error 13)" in diagnostic.message
             await alive(editor)
         finally:
-            cache.chmod(0o755)
+            example.run("chmod", "755", cache)
         editor.save(example.manifest)
         await editor.sees(example.manifest)
         assert example.missing_files() == {}
@@ -181,8 +180,7 @@ async def test_an_unreadable_file_of_the_cache_when_copying(uv_binary, project):
     uv, example = uv_binary("newest"), project("idna")
     assert example.run(uv, "sync").returncode == 0
     example.run("rm", "-rf", example.environment)
-    (locked,) = Path(example.environ["UV_CACHE_DIR"]).glob("archive-v0/*/idna/core.py")
-    locked.chmod(0)
+    example.run("find", example.environ["UV_CACHE_DIR"], "-path", "*/idna/core.py", "-exec", "chmod", "0", "{}", ";")
     settings = {"uvPath": str(uv), "syncArgs": ["--link-mode", "copy"]}
     async with editing(example.environ, example.root, settings=settings) as editor:
         editor.open(example.manifest)

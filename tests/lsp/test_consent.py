@@ -46,7 +46,7 @@ async def test_the_user_is_asked_and_the_answer_counts(answer, words, fake_uv, p
 
         # A declined question is not asked again; the finding still offers to go ahead.
         editor.save(example.manifest)
-        await editor.execute("uvLinkDoctor.explain", "")
+        await editor.heard()
         assert len(editor.questions) == 1
         (fix,) = await editor.quick_fixes(example.manifest, diagnostic)
         await editor.accept(fix)

@@ -96,7 +96,7 @@ async def test_saves_during_a_run_leave_it_alone_and_end_in_one_more_run_of_the_
         for name in ("b", "c", "d"):
             editor.write(example.manifest, manifest(name))
             editor.save(example.manifest)
-        assert (await editor.execute("uvLinkDoctor.explain", "so that the saves have been read"))["findings"] == []
+        await editor.heard()
         assert len(syncs(fake)) == 1
         first.release()
         second = await asyncio.to_thread(fake.held)
@@ -104,7 +104,7 @@ async def test_saves_during_a_run_leave_it_alone_and_end_in_one_more_run_of_the_
         await editor.until(lambda: editor.finished == 2, "the end of both runs")
         assert len(syncs(fake)) == 2
         editor.save(example.manifest)
-        assert (await editor.execute("uvLinkDoctor.explain", ""))["findings"] == []
+        await editor.heard()
         assert len(syncs(fake)) == 2
     assert fake.signals() == []
 
@@ -198,7 +198,7 @@ async def test_the_setting_on_save_keeps_uv_from_running(on_save, fake_uv, proje
         editor.save(example.manifest)
         if on_save == "check":
             await editor.sees(example.manifest, "environment-broken")
-        assert (await editor.execute("uvLinkDoctor.explain", ""))["findings"] == []
+        await editor.heard()
     assert fake.invocations("sync") == []
 
 

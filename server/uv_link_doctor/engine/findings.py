@@ -49,8 +49,7 @@ class Facts:
     platform: Platform
     uv: Path
     verification: Verification
-    places: Places | None
-    """None where nothing failed, so that nobody asked."""
+    places: Places
     manifests: tuple[Manifest, ...]
     """The project's own first, then those of the other members of its workspace."""
     lock_text: str | None
@@ -78,7 +77,7 @@ def findings(reading: Reading, facts: Facts | None = None) -> tuple[Finding, ...
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
 
 
-def uv_missing(uv: Uv | None, setting: str | None, location: Location | None) -> Finding | None:
+def uv_missing(uv: Uv | None, setting: str | None, manifest: Manifest) -> Finding | None:
     """The finding for a machine without a usable uv; None where there is one."""
     if uv is None:
         message = (
@@ -102,18 +101,21 @@ def uv_missing(uv: Uv | None, setting: str | None, location: Location | None) ->
         cause=None,
         message=message,
         why=why,
-        location=location,
+        location=manifests.header(manifest),
     )
 
 
-def asks(intent: Intent, project: Project) -> Finding | None:
-    """The finding that asks for the user's word; None where an install needs none."""
+def asks(intent: Intent, project: Project, *, downloads: bool = False) -> Finding | None:
+    """The finding that asks for the user's word; None where an install needs none.
+
+    `downloads`: the user has said already whether a Python may be downloaded.
+    """
     doings = []
     if intent.recreates:
         doings.append(f"delete the environment `{project.environment}` with all that is in it and make a new one")
     if intent.removes:
         doings.append("uninstall " + ", ".join(f"`{name}`" for name in intent.removes))
-    if intent.downloads_python:
+    if intent.downloads_python and not downloads:
         doings.append("download a Python, since none on this machine fits")
     if not doings:
         return None
@@ -174,7 +176,8 @@ def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Fi
         evidence=tuple(_link_evidence(failure, facts)),
     )
     if facts is not None:
-        bringing = _bringing(packages, failure.version, facts)
+        broken = {package.package for package in facts.verification.broken}
+        bringing = _bringing(packages or broken, failure.version, facts)
         finding = replace(
             finding,
             required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
@@ -192,12 +195,18 @@ def _refined(failure: Failure, facts: Facts | None) -> Failure:
     That is the number which an old uv keeps to itself, and whether EPERM meets a file of our own as well: no permission
     explains that, and link(2) says it of file systems without hard links.
     """
-    if facts is None or facts.places is None or failure.operation not in LINK_OPERATIONS:
+    if facts is None or failure.operation not in LINK_OPERATIONS:
         return failure
     trial = facts.places.trial
     number = trial.os_errors.get(failure.operation)
     if failure.os_error is None and number is not None:
-        cause = cause_of(platform=facts.platform, operation=failure.operation, os_error=number)
+        cause = cause_of(
+            platform=facts.platform,
+            operation=failure.operation,
+            os_error=number,
+            source=failure.source,
+            target=failure.target,
+        )
         failure = replace(failure, os_error=number, cause=cause)
     refused = failure.cause is Cause.PERMISSION and failure.os_error == number == _EPERM
     if refused and trial.works.get(Operation.COPY):
@@ -225,15 +234,14 @@ def _link_evidence(failure: Failure, facts: Facts | None) -> Iterator[str]:
         yield f"uv said: {failure.message.splitlines()[-1]}"
     if facts is None:
         return
-    if facts.places is not None:
-        cache, environment, trial = facts.places.cache, facts.places.environment, facts.places.trial
-        yield f"the cache is on {_place_words(cache)}, the environment on {_place_words(environment)}"
-        if environment.synced_by:
-            yield f"the environment lies in a folder that {environment.synced_by} syncs"
-        if failure.operation in trial.works:
-            number = trial.os_errors.get(failure.operation)
-            said = "worked" if trial.works[failure.operation] else f"failed (os error {number})"
-            yield f"a trial {failure.operation.value} of a new file from the cache into the environment {said}"
+    cache, environment, trial = facts.places.cache, facts.places.environment, facts.places.trial
+    yield f"the cache is on {_place_words(cache)}, the environment on {_place_words(environment)}"
+    if environment.synced_by:
+        yield f"the environment lies in a folder that {environment.synced_by} syncs"
+    if failure.operation in trial.works:
+        number = trial.os_errors.get(failure.operation)
+        said = "worked" if trial.works[failure.operation] else f"failed (os error {number})"
+        yield f"a trial {failure.operation.value} of a new file from the cache into the environment {said}"
     if facts.link_variable:
         yield f"the variable `UV_LINK_MODE` is `{facts.link_variable}`, which wins over every file"
     others = [broken.package for broken in facts.verification.broken if broken.package != failure.package]
@@ -340,8 +348,8 @@ def _complaint_place(complaint: Complaint, facts: Facts) -> Location:
     if complaint.line is None:
         return Location(path)
     lines = facts.texts.get(path, "").removeprefix("\ufeff").split("\n")
-    line = complaint.line - 1
-    before = lines[line][: max(complaint.column or 1, 1) - 1] if line < len(lines) else ""
+    line = max(complaint.line, 1) - 1
+    before = lines[line].rstrip("\r")[: max(complaint.column or 1, 1) - 1] if line < len(lines) else ""
     position = Position(line, len(before.encode("utf-16-le")) // 2)
     return Location(path, Range(position, position))
 

@@ -95,7 +95,7 @@ class _Graph:
             for extra, edge in _edges(package):
                 for target in self.targets(edge):
                     askers[target].append((number, extra))
-        reached = {(number, None) for number in numbers} | {state for state in askers if state[0] in numbers}
+        reached: set[_State] = {(number, None) for number in numbers}  # Whoever asks for an extra asks for this, too.
         border = reached
         while border:
             border = {asker for state in border for asker in askers.get(state, ())} - reached

@@ -64,18 +64,21 @@ def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
 
 
 def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool) -> Remedy:
-    broken = means.broken or ((finding.package,) if finding.package and finding.code is Code.LINK_FAILED else ())
+    failed = (finding.package,) if finding.package and finding.code is Code.LINK_FAILED else ()
+    broken = tuple(dict.fromkeys((*failed, *means.broken)))
+    by_us = ("uv-link-doctor", "fix", str(means.project or "."), "--apply", kind.value)
     match kind:
         case RemedyKind.RETRY_COPY:
             title, changes = _retry_copy(finding, broken, remembers=_remembers(finding.cause, means))
-            command = sync_command(means.uv, link_mode=LinkMode.COPY, reinstall=broken)
+            by_uv = sync_command(means.uv, link_mode=LinkMode.COPY, reinstall=broken)
+            command = by_us if finding.code is Code.LINK_DEGRADED else by_uv  # After a fallback uv has nothing to do.
         case RemedyKind.REINSTALL_BROKEN:
             title, changes = _reinstall(broken)
             mode = LinkMode.COPY if means.remembered_copy else None
             command = sync_command(means.uv, link_mode=mode, reinstall=broken)
         case RemedyKind.SET_LINK_MODE:
             title, changes = _set_link_mode(means, broken)
-            command = ("uv-link-doctor", "fix", str(means.project or "."), "--apply", kind.value)
+            command = by_us
         case _:
             assert_never(kind)
     return Remedy(
@@ -89,12 +92,13 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
 
 
 def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> tuple[str, tuple[str, ...]]:
-    changes = [_reinstalls(broken)] if broken or finding.code is Code.LINK_FAILED else []
+    degraded = finding.code is Code.LINK_DEGRADED
+    changes = [_reinstalls(broken)] if broken or not degraded else []
     if remembers:
         changes.append(
             "our runs go on using copies in this project, on this machine only; no file of the project changes"
         )
-    if finding.code is Code.LINK_DEGRADED:
+    if degraded:
         return "Go on using copies here, on this machine only", tuple(changes)
     return f"Install {_names(broken)} by copying instead of linking", tuple(changes)
 

@@ -63,6 +63,10 @@ def _summary(examination: Examination) -> str:
     verification = examination.verification
     broken = () if verification is None else verification.broken
     text = _VERDICTS[examination.verdict]
+    if examination.verdict is Verdict.HEALTHY and not (verification and verification.verified):
+        return "Nothing wrong was found; the environment could not be verified"
+    if examination.verdict is Verdict.NOT_RUN and examination.transcript is not None:
+        text = "uv did not finish"
     if broken:
         text += f"; incomplete: {', '.join(f'{package.package} ({package.missing} missing)' for package in broken)}"
     elif verification is not None and verification.verified:

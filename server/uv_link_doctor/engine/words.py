@@ -310,7 +310,7 @@ CAUSES: dict[Cause, CausePage] = {
         CausePage(
             name=Cause.PERMISSION,
             title="uv is not allowed to place the file",
-            what="uv is not allowed to place a file: its owner, its permissions or a policy forbid it",
+            what="uv is not allowed to place a file, because its owner, its permissions or a policy forbid it",
             why=(
                 "A hard link is a second name for one file, and systems are strict about who may give a file another "
                 "name. "

@@ -8,7 +8,6 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from uv_link_doctor.engine.model import Transcript
 
@@ -51,15 +50,10 @@ def state_directory() -> Path:
 def load(directory: Path, root: Path) -> ProjectState:
     """The state of the project at `root`; an unreadable or foreign file counts as none."""
     try:
-        data = json.loads(_file(directory, root).read_text(encoding="utf-8"))
-        return ProjectState(
-            root=str(root),
-            copy_because=data.get("copy_because"),
-            last_failure=_transcript(data.get("last_failure")),
-            journal=tuple(Step(**step) for step in data.get("journal", ())),
-        )
-    except (OSError, ValueError, TypeError, AttributeError):
+        known = _state(json.loads(_file(directory, root).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
         return ProjectState(root=str(root))
+    return known if known.root == str(root) else ProjectState(root=str(root))
 
 
 def save(directory: Path, state: ProjectState) -> None:
@@ -99,5 +93,46 @@ def _file(directory: Path, root: Path) -> Path:
     return directory / "projects" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:24]}.json"
 
 
-def _transcript(data: dict[str, Any] | None) -> Transcript | None:
-    return Transcript(**data | {"command": tuple(data["command"])}) if data else None
+def _state(data: object) -> ProjectState:
+    """What `save` wrote; raises ValueError for anything else."""
+    match data:
+        case {
+            "root": str(root),
+            "copy_because": str() | None as cause,
+            "last_failure": said,
+            "journal": [*steps],
+        }:
+            return ProjectState(
+                root=root,
+                copy_because=cause,
+                last_failure=None if said is None else _transcript(said),
+                journal=tuple(map(_step, steps)),
+            )
+    raise ValueError(data)
+
+
+def _transcript(data: object) -> Transcript:
+    match data:
+        case {
+            "command": [*command],
+            "exit_code": int() | None as exit_code,
+            "stdout": str(stdout),
+            "stderr": str(stderr),
+            "seconds": int() | float() as seconds,
+        }:
+            return Transcript(
+                command=tuple(map(str, command)), exit_code=exit_code, stdout=stdout, stderr=stderr, seconds=seconds
+            )
+    raise ValueError(data)
+
+
+def _step(data: object) -> Step:
+    match data:
+        case {
+            "kind": str(kind),
+            "path": str() | None as path,
+            "before": str() | None as before,
+            "after": str() | None as after,
+        }:
+            return Step(kind=kind, path=path, before=before, after=after)
+    raise ValueError(data)

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uv_link_doctor.engine.model import DoctorError, Uv
@@ -18,7 +18,7 @@ _VERSION = re.compile(r"\buv(?:-\w+)? (\d+)\.(\d+)\.(\d+)")
 _ANSWER_SECONDS = 20.0
 """A cold start from a network home or behind a virus scanner is slow; a hang must not be forever."""
 
-_versions: dict[tuple[str, int, int], tuple[int, int, int] | None] = {}
+_versions: dict[tuple[str, int, int], tuple[int, int, int]] = {}
 """By path, time of change and size: a second save starts no process to learn what is known."""
 
 
@@ -28,20 +28,22 @@ async def find_uv(setting: str | None, environ: Mapping[str, str], *, ask: bool)
     A setting that names no executable finds nothing: another uv would not be the one that was asked for.
     `ask=False` starts nothing, so that the version stays unknown.
     """
-    path, found_by = next(filter(_is_executable, _candidates(setting, environ)), (None, ""))
+    path, found_by = next(_executables(setting, environ), (None, ""))
     if path is None:
         return None
-    return Uv(path=Path(path), version=await _version(path, environ) if ask else None, found_by=found_by)
+    return Uv(path=path, version=await _version(path, environ) if ask else None, found_by=found_by)
 
 
-def _is_executable(candidate: tuple[str | None, str]) -> bool:
-    path, _ = candidate
-    return path is not None and os.access(path, os.X_OK) and Path(path).is_file()
+def _executables(setting: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    """Those of the candidates that can be run, absolute: a run has another working directory than we have."""
+    for path, found_by in _candidates(setting, environ):
+        if path is not None and os.access(path, os.X_OK) and Path(path).is_file():
+            yield Path(path).absolute(), found_by
 
 
 def _candidates(setting: str | None, environ: Mapping[str, str]) -> list[tuple[str | None, str]]:
     if setting:
-        named = str(Path(setting).expanduser())
+        named = os.path.expanduser(setting)  # noqa: PTH111  (`Path` raises where there is no such user)
         return [(named if os.sep in named else shutil.which(named, path=environ.get("PATH", "")), "setting")]
     found: list[tuple[str | None, str]] = [(shutil.which("uv", path=environ.get("PATH", "")), "PATH")]
     found += [(str(directory / _EXECUTABLE), "known location") for directory in _known_locations(environ)]
@@ -63,17 +65,19 @@ def _known_locations(environ: Mapping[str, str]) -> list[Path]:
     return [*locations, Path("/opt/homebrew/bin"), Path("/usr/local/bin"), Path("/home/linuxbrew/.linuxbrew/bin")]
 
 
-async def _version(path: str, environ: Mapping[str, str]) -> tuple[int, int, int] | None:
+async def _version(path: Path, environ: Mapping[str, str]) -> tuple[int, int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116  (one look at a local file; asyncio has no other)
-        key = (path, status.st_mtime_ns, status.st_size)
+        key = (str(path), status.st_mtime_ns, status.st_size)
         if key not in _versions:
             stop = asyncio.Event()
             timer = asyncio.get_running_loop().call_later(_ANSWER_SECONDS, stop.set)
-            answer = await run([path, "--version"], cwd=Path(path).parent, environ=environ, stop=stop)
+            answer = await run([str(path), "--version"], cwd=path.parent, environ=environ, stop=stop)
             timer.cancel()
             match = _VERSION.match(answer.stdout) if answer.exit_code == 0 else None
-            _versions[key] = (int(match[1]), int(match[2]), int(match[3])) if match else None
+            if match is None:
+                return None  # Next time it may be quicker.
+            _versions[key] = int(match[1]), int(match[2]), int(match[3])
         return _versions[key]
     except (OSError, DoctorError):
         return None

@@ -38,10 +38,14 @@ def trigger(uri: str) -> Path | None:
     return Path(path) if path and Path(path).name in TRIGGERS else None
 
 
-def session_for(ls: DoctorServer, path: Path) -> Session:
-    """The session of the environment that the path's project is installed into; raises DoctorError."""
-    root = workspace_root(find_manifest(path, ls.host.read_text), ls.host.read_text)
-    return ls.sessions.setdefault(root, Session(root))
+def session_for(ls: DoctorServer, path: Path) -> tuple[Session, Manifest]:
+    """The session of the environment that the path's project is installed into, and its manifest.
+
+    Raises DoctorError.
+    """
+    manifest = find_manifest(path, ls.host.read_text)
+    root = workspace_root(manifest, ls.host.read_text)
+    return ls.sessions.setdefault(root, Session(root)), manifest
 
 
 def _inputs(ls: DoctorServer, manifest: Manifest, root: Path) -> object:
@@ -70,12 +74,6 @@ async def check_and_show(ls: DoctorServer, session: Session, path: Path) -> None
         ls.show(session, await doctor.check(path, ls.host, options, passive=passive, ask=options.trusted))
 
 
-def is_unchanged(ls: DoctorServer, session: Session, manifest: Manifest) -> bool:
-    """Whether an install would depend on just what the last clean one did."""
-    clean = session.clean.get(manifest.path)
-    return clean is not None and clean == _inputs(ls, manifest, session.root)
-
-
 def install_soon(ls: DoctorServer, session: Session, manifest: Path, *, agreed: bool = False) -> None:
     """Queues an install: one runs, and of those that wait for the same manifest the last wins."""
     session.waiting[manifest] = agreed
@@ -84,14 +82,20 @@ def install_soon(ls: DoctorServer, session: Session, manifest: Path, *, agreed: 
 
 
 async def _install_waiting(ls: DoctorServer, session: Session) -> None:
-    """Installs for one waiting save after the other."""
+    """Installs for one waiting save after the other, but not where the last clean run depended on just the same."""
     while session.waiting:
-        manifest, agreed = session.waiting.popitem()
-        with showing_problems(ls, manifest):
-            examination = await install(ls, session, manifest, agreed=agreed)
+        path = next(iter(session.waiting))
+        agreed = session.waiting.pop(path)
+        with showing_problems(ls, path):
+            manifest = find_manifest(path, ls.host.read_text)
+            clean = session.clean.get(path)
+            if session.examination and not agreed and clean == _inputs(ls, manifest, session.root):
+                ls.show(session, session.examination)
+                continue
+            examination = await install(ls, session, path, agreed=agreed)
             question = next((finding for finding in examination.findings if findings.is_question(finding)), None)
             if question and question.message not in session.declined:
-                ls.start(_ask(ls, session, manifest, question))
+                ls.start(_ask(ls, session, path, question))
 
 
 async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: bool) -> Examination:
@@ -99,14 +103,12 @@ async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: boo
     options = ls.options_for(path)
     async with _running(ls, session, options) as on_line:
         examination = await doctor.examine(path, ls.host, options, agreed=agreed, on_line=on_line, stop=session.stop)
-        _log_run(ls, examination, options)
         ls.show(session, examination)
+        _log_run(ls, examination, options)
         later = await doctor.look_at_files(examination, ls.host, options)
         if later is not examination:
             ls.show(session, later)
-        if later.project is not None and later.verdict is Verdict.HEALTHY and not later.findings:
-            manifest = later.project.manifest
-            session.clean[manifest.path] = _inputs(ls, manifest, session.root)
+        _note_if_clean(ls, session, later)
     return later
 
 
@@ -123,13 +125,18 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
             ls.show(session, before)
             raise DoctorError("this remedy is no longer offered", "the project has changed since: look again")
         after = await repair.apply(before, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
-        _log_run(ls, after, options)
         ls.show(session, after)
-        if after.project is not None and not after.findings:
-            manifest = after.project.manifest
-            session.clean[manifest.path] = _inputs(ls, manifest, session.root)
+        _log_run(ls, after, options)
+        _note_if_clean(ls, session, after)
     _tell_of_repair(ls, after, offered)
     return after
+
+
+def _note_if_clean(ls: DoctorServer, session: Session, examination: Examination) -> None:
+    """Remembers what a run depended on that left nothing to do."""
+    if examination.project is not None and examination.verdict is Verdict.HEALTHY and not examination.findings:
+        manifest = examination.project.manifest
+        session.clean[manifest.path] = _inputs(ls, manifest, session.root)
 
 
 def _find_remedy(examination: Examination, finding_id: str, remedy_id: str) -> Remedy | None:

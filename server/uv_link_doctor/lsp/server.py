@@ -24,14 +24,12 @@ from uv_link_doctor.lsp.looks import (
     check_and_show,
     install,
     install_soon,
-    is_unchanged,
     session_for,
     showing_problems,
     trigger,
 )
 from uv_link_doctor.lsp.sessions import DoctorServer
 from uv_link_doctor.options import OnSave, read_options
-from uv_link_doctor.project import find_manifest
 
 AUTO_SAVE_SECONDS = 10.0
 """How long an auto-saved file must be left alone before it is installed from (contract, section 6)."""
@@ -124,7 +122,7 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
         return
     ls.opened[path] = params.text_document.uri
     with showing_problems(ls, path):
-        session = session_for(ls, path)
+        session, _ = session_for(ls, path)
         if not session.lock.locked():
             ls.show(session, await doctor.check(path, ls.host, ls.options_for(path), passive=True, ask=False))
 
@@ -191,15 +189,11 @@ def saved(ls: DoctorServer, uri: str) -> None:
     if options.on_save is OnSave.OFF:
         return
     with showing_problems(ls, path):
-        manifest = find_manifest(path, ls.host.read_text)
-        session = session_for(ls, path)
+        session, manifest = session_for(ls, path)
         if options.on_save is OnSave.CHECK or not options.trusted:
             ls.start(check_and_show(ls, session, path))
-            return
-        if not is_unchanged(ls, session, manifest):
+        else:
             install_soon(ls, session, manifest.path)
-        elif session.examination is not None:
-            ls.show(session, session.examination)
 
 
 @server.feature(lsp.TEXT_DOCUMENT_CODE_ACTION, lsp.CodeActionOptions(code_action_kinds=[lsp.CodeActionKind.QuickFix]))
@@ -229,7 +223,8 @@ async def sync_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     path = root_argument(arguments)
     with answering_problems():
         trusted(ls, path)
-        return document(await install(ls, session_for(ls, path), path, agreed=True))
+        session, manifest = session_for(ls, path)
+        return document(await install(ls, session, manifest.path, agreed=True))
 
 
 @server.command("uvLinkDoctor.check")
@@ -238,7 +233,7 @@ async def check_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     path = root_argument(arguments)
     with answering_problems():
         options = ls.options_for(path)
-        session = session_for(ls, path)
+        session, _ = session_for(ls, path)
         examination = await doctor.check(
             path, ls.host, options, passive=options.passive or not options.trusted, ask=options.trusted
         )
@@ -275,7 +270,7 @@ async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
             raise JsonRpcInvalidParams("`uvLinkDoctor.apply` takes one object with `root`, `finding` and `remedy`")
     with answering_problems():
         trusted(ls, path)
-        session = session_for(ls, path)
+        session, _ = session_for(ls, path)
         return document(await apply_remedy(ls, session, path, finding, remedy))
 
 
