@@ -17,6 +17,13 @@ def example(project, other_filesystem) -> UvProject:
     return project("idna", "httpx", cache=other_filesystem / "cache")
 
 
+async def saved(editor, example) -> None:
+    """Save, and wait for the end of the run that this starts."""
+    before = editor.finished
+    editor.save(example.manifest)
+    await editor.until(lambda: editor.finished > before, "the end of a run")
+
+
 async def test_one_warning_names_the_number_and_both_file_systems(uv, example, file_system):
     async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
         editor.open(example.manifest)
@@ -48,7 +55,7 @@ async def test_set_link_mode_makes_it_disappear(apply_edit, uv, example):
             # The buffer is changed and not saved; we say so, and the disk is as it was.
             assert example.manifest.read_text() == text
             assert ["not saved yet" in message.message for message in editor.messages] == [True]
-            editor.save(example.manifest)
+            await saved(editor, example)
         else:
             editor.write(example.manifest, example.manifest.read_text())  # As an editor does that sees the disk change.
         after = example.manifest.read_text()
@@ -56,11 +63,8 @@ async def test_set_link_mode_makes_it_disappear(apply_edit, uv, example):
         assert after.startswith(text.removesuffix("# the end\n"))
 
         # It stays away when everything is installed anew.
-        await editor.heard()
         example.run("rm", "-rf", example.environment)
-        before = editor.finished
-        editor.save(example.manifest)
-        await editor.until(lambda: editor.finished > before, "the end of a run")
+        await saved(editor, example)
         assert editor.diagnostics[example.manifest] == []
         assert example.missing_files() == {}
 

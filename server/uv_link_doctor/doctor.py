@@ -144,7 +144,7 @@ class Case:
     @property
     def environ(self) -> dict[str, str]:
         """The variables that decide where things are, those of the settings included."""
-        return _environ(self.host, self.options)
+        return environ_of(self.host, self.options)
 
     def examination(self, verdict: Verdict, *found: Finding | None) -> Examination:
         """An examination that came to no run."""
@@ -170,7 +170,7 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> C
 
     `ask=False` starts no process, so that uv's version stays unknown.
     """
-    environ = _environ(host, options)
+    environ = environ_of(host, options)
     manifest = find_manifest(path, host.read_text)
     root = workspace_root(manifest, host.read_text)
     uv = await find_uv(options.uv_path, environ, ask=ask)
@@ -191,7 +191,7 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> C
     return Case(project, uv, host, options)
 
 
-def _environ(host: Host, options: Options) -> dict[str, str]:
+def environ_of(host: Host, options: Options) -> dict[str, str]:
     """The variables uv will see; an empty value in the settings unsets one, as in `plan.sync_environ`."""
     given = {**host.environ, **options.environment}
     return {name: value for name, value in given.items() if value or name not in options.environment}

@@ -1,4 +1,4 @@
-"""What an install depends on, as one value: where two are equal, a second run would find nothing to do."""
+"""What an install depends on and what it makes, as values: where both are the same, a second run would do nothing."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ Stamp = tuple[int, int, int] | None
 """Time of change, size and number of a file; None: there is none."""
 
 
-def inputs(manifest: Manifest, root: Path, environment: Path, environ: Mapping[str, str], options: Options) -> object:
-    """The manifest's parts that matter, the other files' stamps, the settings and the environment's own stamps.
+def inputs(manifest: Manifest, root: Path, environ: Mapping[str, str], options: Options) -> object:
+    """The manifest's parts that matter, the other files' stamps, and the settings; as they are before a run.
 
-    The parts come from the text, so that a comment or another tool's table changes nothing; of other files, and of
-    what is installed, a stamp has to do: reading them all would cost more than uv's own look at them.
+    The parts come from the text, so that a comment or another tool's table changes nothing; of other files a stamp has
+    to do: reading them all would cost more than uv's own look at them.
     """
     return (
         manifests.dependency_inputs(manifest.data),
         tuple(_stamp(path) for path in _files(manifest, root)),
-        tuple(_stamp(path) for path in _environment_files(environment)),
         sorted((name, value) for name, value in environ.items() if name.startswith("UV_") or name == "PATH"),
         options,
     )
 
 
+def outputs(root: Path, environment: Path) -> object:
+    """The stamps of what a run writes, the lockfile and the environment; as they are after it."""
+    return tuple(_stamp(path) for path in (f"{root}/uv.lock", *_environment_files(environment)))
+
+
 def _files(manifest: Manifest, root: Path) -> Iterator[str]:
-    """The lockfile, and whatever uv reads from the root and the directories above it."""
-    yield f"{root}/uv.lock"
+    """Whatever uv reads from the root and the directories above it, besides the manifest."""
     for directory in (root, *root.parents):
         for name in ("uv.toml", ".python-version", MANIFEST):
             path = f"{directory}/{name}"

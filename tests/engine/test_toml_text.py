@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from uv_link_doctor.engine.model import Position, Range, Span, TextEdit
@@ -25,6 +25,8 @@ from uv_link_doctor.engine.toml_text import (
 )
 
 BOM = "\ufeff"
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A document is parsed once for every statement it gets."""
 UV_LINK_MODE = ("tool", "uv", "link-mode")
 
 
@@ -118,6 +120,7 @@ def same(one: object, other: object) -> bool:
 # --- locate -------------------------------------------------------------------------------
 
 
+@UNHURRIED
 @given(documents())
 def test_every_located_value_means_what_tomllib_reads_there(text):
     found = locate(text)
@@ -140,6 +143,7 @@ def test_a_value_is_located_whole(before, scalar, after, path):
     assert locate(before + scalar + after).values[path] == Span(len(before), len(before + scalar))
 
 
+@UNHURRIED
 @given(documents())
 def test_every_value_is_located(text):
     found = locate(text)
@@ -150,6 +154,7 @@ def test_every_value_is_located(text):
         assert path in found.values or path in found.headers or is_written_in_pieces, path
 
 
+@UNHURRIED
 @given(documents())
 def test_every_key_and_header_stands_where_it_is_located(text):
     found = locate(text)
@@ -186,6 +191,7 @@ def test_no_text_is_too_broken(text):
     set_value(text, UV_LINK_MODE, '"copy"')
 
 
+@UNHURRIED
 @given(documents(), st.data())
 def test_a_line_of_nonsense_hides_only_itself(text, data):
     found = locate(text)

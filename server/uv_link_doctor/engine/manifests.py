@@ -119,9 +119,9 @@ def dependency_inputs(data: Mapping[str, object]) -> str:
     return json.dumps({**data, "tool": tools}, sort_keys=True, default=str)
 
 
-def normalised(name: str) -> str:
-    """The name of a package, extra or group as packages, locks and uv compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+def normalised(written: str) -> str:
+    """The name of a package, an extra or a group as locks have it and uv compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", written.strip()).lower()
 
 
 # --- where requirements stand -------------------------------------------------------------

@@ -23,8 +23,8 @@ BYTE_ORDER_MARK = "\ufeff"
 _DEEPEST = 100
 """Longer paths are not followed into arrays and inline tables, so that no text can exhaust the stack."""
 
-# Characters are taken possessively (`*+`), so that no text takes quadratic time; groups are not, because Python 3.11.0
-# to 3.11.4 matches those wrongly (gh-106052), and cannot be entered in two ways.
+# So that no text takes more than linear time, characters are taken for good (`*+`), and no group can match the same
+# text in two ways; groups are not possessive themselves: Python 3.11.0 to 3.11.4 matches those wrongly (gh-106052).
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*")
 _COMMA = re.compile(rf"{_BLANK.pattern}(?:,{_BLANK.pattern})?")
 _BASIC = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*"'

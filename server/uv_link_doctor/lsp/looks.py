@@ -24,12 +24,12 @@ from uv_link_doctor.engine.model import (
     Verdict,
 )
 from uv_link_doctor.host import read_text
-from uv_link_doctor.inputs import inputs
+from uv_link_doctor.inputs import inputs, outputs
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.progress import progress
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.options import Options, Trace
-from uv_link_doctor.project import TRIGGERS, environment_path, find_manifest, workspace_root
+from uv_link_doctor.project import TRIGGERS, find_manifest, workspace_root
 
 
 def trigger(uri: str) -> Path | None:
@@ -48,11 +48,10 @@ def session_for(ls: DoctorServer, path: Path) -> tuple[Session, Manifest]:
     return ls.sessions.setdefault(root, Session(root)), manifest
 
 
-def _inputs(ls: DoctorServer, manifest: Manifest, root: Path) -> object:
-    """What an install of the project would depend on at this moment."""
-    options = ls.options_for(manifest.path)
-    environ = {**ls.host.environ, **options.environment}
-    return inputs(manifest, root, environment_path(root, environ), environ, options)
+def _inputs(ls: DoctorServer, root: Path, path: Path) -> object:
+    """What an install of the project would depend on at this moment; raises DoctorError."""
+    options = ls.options_for(path)
+    return inputs(find_manifest(path, ls.host.read_text), root, doctor.environ_of(ls.host, options), options)
 
 
 @contextmanager
@@ -87,11 +86,12 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
         path = next(iter(session.waiting))
         agreed = session.waiting.pop(path)
         with showing_problems(ls, path):
-            manifest = find_manifest(path, ls.host.read_text)
-            clean = session.clean.get(path)
-            if session.examination and not agreed and clean == _inputs(ls, manifest, session.root):
-                ls.show(session, session.examination)
-                continue
+            last = session.examination
+            if last and last.project and not agreed and path in session.clean:
+                now = (_inputs(ls, session.root, path), outputs(session.root, last.project.environment))
+                if session.clean[path] == now:
+                    ls.show(session, last)
+                    continue
             examination = await install(ls, session, path, agreed=agreed)
             question = next((finding for finding in examination.findings if findings.is_question(finding)), None)
             if question and question.message not in session.declined:
@@ -102,13 +102,14 @@ async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: boo
     """Runs uv for a project, shows what it means, then looks at the files it has installed."""
     options = ls.options_for(path)
     async with _running(ls, session, options) as on_line:
+        before = _inputs(ls, session.root, path)
         examination = await doctor.examine(path, ls.host, options, agreed=agreed, on_line=on_line, stop=session.stop)
         ls.show(session, examination)
-        _log_run(ls, examination, options)
         later = await doctor.look_at_files(examination, ls.host, options)
         if later is not examination:
             ls.show(session, later)
-        _note_if_clean(ls, session, later)
+        _note_if_clean(session, later, before)
+        _log_run(ls, later, options)
     return later
 
 
@@ -116,27 +117,26 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
     """Carries out a remedy that is offered now, and shows what is left."""
     options = ls.options_for(path)
     async with _running(ls, session, options) as on_line:
-        before = session.examination
-        offered = None if before is None else _find_remedy(before, finding_id, remedy_id)
-        if before is None or offered is None:
-            before = await doctor.check(path, ls.host, options)
-            offered = _find_remedy(before, finding_id, remedy_id)
+        found = session.examination
+        offered = None if found is None else _find_remedy(found, finding_id, remedy_id)
+        if found is None or offered is None:
+            found = await doctor.check(path, ls.host, options)
+            offered = _find_remedy(found, finding_id, remedy_id)
         if offered is None:
-            ls.show(session, before)
+            ls.show(session, found)
             raise DoctorError("this remedy is no longer offered", "the project has changed since: look again")
-        after = await repair.apply(before, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
+        after = await repair.apply(found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
         ls.show(session, after)
         _log_run(ls, after, options)
-        _note_if_clean(ls, session, after)
     _tell_of_repair(ls, after, offered)
     return after
 
 
-def _note_if_clean(ls: DoctorServer, session: Session, examination: Examination) -> None:
-    """Remembers what a run depended on that left nothing to do."""
-    if examination.project is not None and examination.verdict is Verdict.HEALTHY and not examination.findings:
-        manifest = examination.project.manifest
-        session.clean[manifest.path] = _inputs(ls, manifest, session.root)
+def _note_if_clean(session: Session, examination: Examination, before: object) -> None:
+    """Remembers what a run depended on, and what it made, that left nothing to do."""
+    project = examination.project
+    if project is not None and examination.verdict is Verdict.HEALTHY and not examination.findings:
+        session.clean[project.manifest.path] = (before, outputs(session.root, project.environment))
 
 
 def _find_remedy(examination: Examination, finding_id: str, remedy_id: str) -> Remedy | None:

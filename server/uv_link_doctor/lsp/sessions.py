@@ -37,8 +37,8 @@ class Session:
     worker: asyncio.Task[None] | None = None
     examination: Examination | None = None
     """The last look, whose findings the diagnostics show."""
-    clean: dict[Path, object] = field(default_factory=dict)
-    """By manifest: what the last clean run depended on."""
+    clean: dict[Path, tuple[object, object]] = field(default_factory=dict)
+    """By manifest: what the last clean run depended on, and what it made."""
     declined: set[str] = field(default_factory=set)
     """Questions the user has answered with no; they are not asked again by a request."""
     published: set[str] = field(default_factory=set)
