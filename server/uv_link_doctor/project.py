@@ -94,7 +94,7 @@ def member_manifests(root: Path, read_text: ReadText) -> tuple[Path, ...]:
     data = toml_text.parse(read_text(root / MANIFEST) or "")
     globs = None if isinstance(data, toml_text.TomlProblem) else manifests.workspace_members(data)
     for pattern in globs.members if globs else ():
-        with suppress(ValueError, NotImplementedError, OSError):  # Not a pattern below the root.
+        with suppress(ValueError, IndexError, NotImplementedError, OSError):  # Not a pattern below the root, as `.`.
             found += [path / MANIFEST for path in sorted(root.glob(pattern)) if (path / MANIFEST).is_file()]
     excluded = globs.exclude if globs else ()
     return tuple(

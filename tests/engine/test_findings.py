@@ -54,6 +54,8 @@ from uv_link_doctor.engine.model import (
 )
 from uv_link_doctor.engine.plan import OLDEST_UV, Intent
 
+CONFLICT = "<" * 7 + " ours"
+
 
 def explained(
     *failures: Failure,
@@ -250,7 +252,7 @@ STANDS: dict[str, tuple[Failure, dict[str, Any], tuple[Path, str], tuple[str, ..
     "no lock: nobody": (failure(), {"lock_text": None}, (MANIFEST, "[project]"), ()),
     "a lock with conflicts": (
         failure(),
-        {"lock_text": f"<<<<<<< ours\n{lock(CLASSIC)}"},
+        {"lock_text": f"{CONFLICT}\n{lock(CLASSIC)}"},
         (MANIFEST, "[project]"),
         (),
     ),
@@ -333,13 +335,13 @@ STANDS: dict[str, tuple[Failure, dict[str, Any], tuple[Path, str], tuple[str, ..
     "the member's own before the others'": (
         failure(),
         {
-            "text": PROJECT.replace("httpx>=0.28", "idna"),
+            "text": PROJECT.replace("httpx>=0.28", "idna").replace('"app"', '"m"'),
             "own": {"directory": ROOT / "m"},
             "manifests": (manifest(PROJECT.replace("httpx>=0.28", "idna"), MEMBER), manifest(PROJECT)),
             "lock_text": lock({**CLASSIC, "m": "idna", "idna": "certifi"}, "app", "m"),
         },
         (MEMBER, "idna"),
-        ("idna", "httpx"),
+        ("idna",),
     ),
 }
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from uv_link_doctor.engine import lockfile
 from uv_link_doctor.engine.model import Span
 
+CONFLICT = "<" * 7 + " ours"
+
 LOCK = """\
 version = 1
 revision = 5
@@ -208,7 +210,7 @@ def test_no_lock_is_too_odd(packages, manifest):
     [
         LOCK.replace("version = 1\n", "version = 2\n", 1),
         LOCK.replace("version = 1\n", "", 1),
-        "<<<<<<< ours\n" + LOCK,
+        f"{CONFLICT}\n{LOCK}",
         LOCK + "x",
         "",
     ],
@@ -246,7 +248,7 @@ ODD = [
     LOCK.replace('name = "idna"\n', "name = 'idna'\n"),
     LOCK.replace('name = "idna"\n', 'name = "idna" # mine\n'),
     LOCK.replace('[[package]]\nname = "idna"\n', '[[package]]\nversion = "3.10"\nname = "idna"\n'),
-    LOCK.replace('version = "3.10"', '<<<<<<< ours\nversion = "3.10"'),
+    LOCK.replace('version = "3.10"', f'{CONFLICT}\nversion = "3.10"'),
     LOCK.replace('[[package]]\nname = "idna"\n', '[other]\nname = "idna"\n'),
 ]
 

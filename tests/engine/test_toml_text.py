@@ -24,6 +24,8 @@ from uv_link_doctor.engine.toml_text import (
     string_span,
 )
 
+CONFLICT = "<" * 7 + " ours"
+
 BOM = "\ufeff"
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A document is parsed once for every statement it gets."""
@@ -212,7 +214,7 @@ BROKEN = [
     ("a = [\n  'x'\n  'y',\n]\nb = 2\n", {("a", 0): "'x'", ("a", 1): "'y'", ("b",): "2"}),
     ("a = { b = 1\nc = 3\n", {("a", "b"): "1", ("a", "c"): "3"}),
     ('a = """\nb = 2\n', {("b",): "2"}),
-    ("<<<<<<< ours\na = 1\n=======\na = 2\n>>>>>>> theirs\nb = 3\n", {("a",): "2", ("b",): "3"}),
+    (f"{CONFLICT}\na = 1\n=======\na = 2\n>>>>>>> theirs\nb = 3\n", {("a",): "2", ("b",): "3"}),
     ("a = " + "[" * 5000 + "\nb = 2", {("b",): "2"}),
 ]
 

@@ -358,17 +358,30 @@ def _complaint_place(complaint: Complaint, facts: Facts) -> Location:
 
 
 def _bringing(packages: set[str], version: str | None, facts: Facts) -> tuple[Requirement, ...]:
-    """The direct requirements that bring the packages in, those of the project's own manifest first."""
+    """The direct requirements that bring the packages in: the project's own, else those of its whole workspace."""
     lock = lockfile.read_lock(facts.lock_text) if facts.lock_text else None
-    stated = [requirement for manifest in facts.manifests for requirement in manifests.requirements(manifest)]
-    if lock is None:
-        return tuple(requirement for requirement in stated if requirement.name in packages)
-    wanted = {
+    own = manifests.name(facts.project.manifest)
+    for members in ({own} if own else None, None):
+        wanted = packages if lock is None else _direct(packages, version, lock, members)
+        found = [
+            requirement
+            for manifest in facts.manifests
+            for requirement in manifests.requirements(manifest)
+            if requirement.name in wanted
+        ]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _direct(packages: set[str], version: str | None, lock: Mapping[str, object], members: set[str] | None) -> set[str]:
+    """The direct dependencies of these members, None for all, that bring in any of the packages."""
+    version = version if len(packages) == 1 else None
+    return {
         name
         for package in packages
-        for name in lockfile.required_by(lock, name=package, version=version if len(packages) == 1 else None)
+        for name in lockfile.required_by(lock, name=package, version=version, members=members)
     }
-    return tuple(requirement for requirement in stated if requirement.name in wanted)
 
 
 def _requirement_place(bringing: tuple[Requirement, ...], facts: Facts) -> Location:

@@ -14,6 +14,8 @@ _Table = Mapping[str, object]
 _State = tuple[int, str | None]
 """A package, by its place in the lock, without extras (None) or with one: what a dependency asks for."""
 
+_CONFLICT = "<" * 7
+"""How git begins a conflict in a file; not spelled out, since tools look for it in code."""
 _OWN_SOURCES = frozenset({"virtual", "editable", "directory"})
 _LINE_END = re.compile(r'(?:\r?\nversion = "(?P<version>[^"\n]*)"|\r?\n|\Z)')
 
@@ -46,7 +48,7 @@ def entry(text: str, name: str, version: str | None = None) -> Span | None:
 
     None where no entry of that version is written as uv writes it, and in a text with conflict markers.
     """
-    if "\n<<<<<<< " in text:
+    if f"\n{_CONFLICT} " in text:
         return None
     line = f'name = "{name}"'
     at = text.find(f"\n{line}")
