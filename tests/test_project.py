@@ -140,17 +140,29 @@ def test_the_workspace_is_the_one_that_uv_finds(it, directory, uv, tmp_path):
     assert set(ours) - {root} == listed - {root}, "uv leaves out a root that is no project"
 
 
-def test_a_link_is_a_place_of_its_own(uv, tmp_path):
-    """Reached through a link, a member belongs to the workspace above the link."""
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real/pyproject.toml").write_text(package("a"))
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root/pyproject.toml").write_text(ROOT + workspace("a"))
-    link = tmp_path / "root/a"
-    link.symlink_to(tmp_path / "real")
-    manifest = find_manifest(link, read_text)
-    assert manifest.path == link / "pyproject.toml"
-    assert workspace_root(manifest, read_text) == Path(uv(tmp_path, "workspace", "dir", "--directory", link).rstrip())
+@pytest.mark.parametrize(
+    "places",  # The link, its target, where uv is run, the root.
+    [
+        ("root/a", "elsewhere/a", "root/a", "root/a"),  # uv does not see that it was reached through the workspace.
+        ("link", "root/m/b", "link", "root"),
+        ("link", "root", "link/m/b", "link"),
+        ("link", "root/m", "link/b", "root"),
+        ("link/deeper", "root", "link/deeper", "link/deeper"),
+    ],
+)
+def test_links_are_resolved_as_uv_does_and_keep_their_names(places, uv, tmp_path):
+    link, target, directory, root = (tmp_path / place for place in places)
+    texts = {"root": ROOT + workspace("a m/*"), "root/m/b": package("b"), "elsewhere/a": package("a")}
+    for place, text in texts.items():
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "pyproject.toml").write_text(text)
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(target)
+
+    manifest = find_manifest(directory, read_text)
+    assert manifest.path == directory / "pyproject.toml"
+    assert workspace_root(manifest, read_text) == root
+    assert root.resolve() == Path(uv(directory, "workspace", "dir").rstrip("\n"))
 
 
 @pytest.mark.parametrize("name", ["project", "project/pyproject.toml", "project/src", "project/src/a.py"])

@@ -28,7 +28,7 @@ def find_manifest(path: Path, read_text: ReadText) -> Manifest:
     """
     if not path.exists():
         raise DoctorError(f"no such file or directory: `{path}`", "name a project's directory or its `pyproject.toml`")
-    path = Path(os.path.abspath(path))  # noqa: PTH100  (`resolve` would leave a symlinked project, uv does not)
+    path = Path(os.path.abspath(path))  # noqa: PTH100  (`resolve` would lose the name that an editor has for the file)
     directory = path if path.is_dir() else path.parent
     for ancestor in (directory, *directory.parents):
         if (text := read_text(ancestor / MANIFEST)) is not None:
@@ -73,7 +73,7 @@ def workspace_root(manifest: Manifest, read_text: ReadText) -> Path:
     directory = manifest.path.parent
     if manifests.workspace_members(manifest.data) is not None:
         return directory
-    for ancestor in directory.parents:
+    for ancestor in _ancestors(directory):
         text = read_text(ancestor / MANIFEST)
         if text is None:
             continue
@@ -81,11 +81,23 @@ def workspace_root(manifest: Manifest, read_text: ReadText) -> Path:
         globs = None if isinstance(data, toml_text.TomlProblem) else manifests.workspace_members(data)
         if globs is None:
             break
-        relative = directory.relative_to(ancestor)
-        included = any(_matches(relative.parts, pattern) for pattern in globs.members)
-        excluded = any(_matches(relative.parts, pattern) for pattern in globs.exclude)
+        parts = directory.resolve().relative_to(ancestor.resolve()).parts
+        included = any(_matches(parts, pattern) for pattern in globs.members)
+        excluded = any(_matches(parts, pattern) for pattern in globs.exclude)
         return ancestor if included and not excluded else directory
     return directory
+
+
+def _ancestors(directory: Path) -> Sequence[Path]:
+    """What lies above a directory in uv's eyes, by the names by which we got there as far as these lead there.
+
+    uv starts from its working directory, in which the system has resolved all links.
+    """
+    real = directory.resolve()
+    if real == directory:
+        return directory.parents
+    named = {path.resolve(): path for path in reversed(directory.parents)}
+    return [named.get(path, path) for path in real.parents]
 
 
 def member_manifests(root: Path, read_text: ReadText) -> tuple[Path, ...]:

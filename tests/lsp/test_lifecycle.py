@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kit.editor import editing
 from kit.fake_uv import Answer
+from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
 ASKED = Answer(when=["--dry-run"], steps=[("stdout", json.dumps({"sync": {"action": "check", "changes": []}}))])
@@ -19,11 +20,15 @@ DEAF = Answer(when=["sync"], steps=[("ignore", "SIGINT"), ("ignore", "SIGTERM"),
 
 
 @asynccontextmanager
-async def running(fake, example):
-    """A server with a run that ends only when it is killed; gives the server's process, and uv's two."""
+async def running(fake, example, by="save"):
+    """A server with a run that ends only when it is killed; gives the editor, and uv's two processes."""
     async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
         editor.open(example.manifest)
-        editor.save(example.manifest)
+        if by == "save":
+            editor.save(example.manifest)
+        else:
+            params = lsp.ExecuteCommandParams("uvLinkDoctor.sync", [example.root.as_uri()])
+            editor.client.workspace_execute_command(params)
         held = [await asyncio.to_thread(fake.held) for _ in range(2)]
         yield editor, held
 
@@ -33,9 +38,10 @@ async def end_of(editor) -> int:
     return await asyncio.wait_for(editor.client._server.wait(), 10)
 
 
+@pytest.mark.parametrize("by", ["save", "command"])
 @pytest.mark.parametrize("polite", [True, False], ids=["after shutdown", "without shutdown"])
-async def test_exit_during_a_run_leaves_no_process_within_two_seconds(polite, fake_uv, project):
-    async with running(fake_uv(ASKED, DEAF), project("a")) as (editor, held):
+async def test_exit_during_a_run_leaves_no_process_within_two_seconds(polite, by, fake_uv, project):
+    async with running(fake_uv(ASKED, DEAF), project("a"), by) as (editor, held):
         began = time.monotonic()
         if polite:
             await editor.client.shutdown_async(None)

@@ -22,6 +22,15 @@ class DoctorProtocol(LanguageServerProtocol):
             params.capabilities.general.position_encodings = [lsp.PositionEncodingKind.Utf16]
         return (yield from super().lsp_initialize(params))
 
+    @lsp_method(lsp.SHUTDOWN)
+    def lsp_shutdown(self, *args: Any) -> Generator[Any, Any, None]:
+        """Lets our handler end what runs, and no more.
+
+        pygls would then cancel the other requests while it walks over them, which fails with one in flight (2.1.1).
+        """
+        yield self.fm.features[lsp.SHUTDOWN], args, None
+        self._shutdown = True
+
     def handle_message(self, message: Any) -> None:
         """Answers what comes before `initialize`, a second one and what comes after `shutdown` with an error.
 

@@ -224,7 +224,7 @@ async def sync_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     with answering_problems():
         trusted(ls, path)
         session, manifest = session_for(ls, path)
-        return document(await install(ls, session, manifest.path, agreed=True))
+        return document(await ls.start(install(ls, session, manifest.path, agreed=True)))
 
 
 @server.command("uvLinkDoctor.check")
@@ -271,7 +271,7 @@ async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     with answering_problems():
         trusted(ls, path)
         session, _ = session_for(ls, path)
-        return document(await apply_remedy(ls, session, path, finding, remedy))
+        return document(await ls.start(apply_remedy(ls, session, path, finding, remedy)))
 
 
 def root_argument(arguments: Sequence[Any]) -> Path:

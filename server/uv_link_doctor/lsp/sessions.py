@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsprotocol import types as lsp
 from pygls import uris
@@ -21,6 +21,8 @@ from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.protocol import DoctorProtocol
 from uv_link_doctor.options import Options
 from uv_link_doctor.project import MANIFEST
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class DoctorServer(LanguageServer):
         self.auto_saved: set[str] = set()
         """URIs whose coming save is the editor's own doing."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
 
     def options_for(self, path: Path) -> Options:
         """The options of the folder that holds the path."""
@@ -71,17 +73,19 @@ class DoctorServer(LanguageServer):
                 return options
         return self.options
 
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs work beside the message loop; a fault of ours in it is shown and ends nothing else."""
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins work that `end` ends, beside the message loop; a fault of ours is shown and ends nothing else."""
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
-        if not task.cancelled() and (fault := task.exception()) and not isinstance(fault, BrokenPipeError):
-            self.report_server_error(fault if isinstance(fault, Exception) else Exception(fault), JsonRpcException)
+        fault = None if task.cancelled() else task.exception()
+        # What the user can act on is shown by whoever started the work; a client that has gone is shown nothing.
+        if isinstance(fault, Exception) and not isinstance(fault, DoctorError | BrokenPipeError):
+            self.report_server_error(fault, JsonRpcException)
 
     async def end(self) -> None:
         """Ends every run and waits until its processes are gone."""
