@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from kit.fake_uv import Answer
+from kit.projects import UvProject
 
 import uv_link_doctor
 
@@ -24,17 +26,22 @@ def doctor(
     )
 
 
+@dataclass(frozen=True)
+class Doctor:
+    """The doctor as it is called in one project."""
+
+    example: UvProject
+
+    def __call__(self, *arguments: str | Path, text: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return doctor(*arguments, cwd=self.example.root, environ=self.example.environ | more, text=text)
+
+
 @pytest.fixture
-def run(uv_binary, project, other_filesystem):
-    """`run(*arguments)`: the doctor in a project with its cache on another file system and the newest uv on PATH."""
+def run(uv_binary, project, other_filesystem) -> Doctor:
+    """`run(*arguments)`: in a project with its cache on another file system, and with the newest uv on PATH."""
     example = project("idna", "httpx", cache=other_filesystem / "cache")
     example.environ["PATH"] = f"{uv_binary('newest').parent}:{example.environ['PATH']}"
-
-    def call(*arguments: str | Path, text: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        return doctor(*arguments, cwd=example.root, environ=example.environ | more, text=text)
-
-    call.example = example
-    return call
+    return Doctor(example)
 
 
 def findings(answer) -> list[str]:

@@ -164,6 +164,15 @@ class Case:
         invocation = _invocation(self.project.directory, self.environ, self.options, version)
         return settings.file_in_force(self.project.root, invocation, self.host.read_text)
 
+    def overruling(self) -> str:
+        """The option or variable because of which there is no such place, in words."""
+        for word in self.options.sync_args:
+            if word.partition("=")[0] in {"--link-mode", "--config-file", "--no-config"}:
+                return f"the option `{word}` is given"
+        names = ("UV_LINK_MODE", "UV_CONFIG_FILE", "UV_NO_CONFIG")
+        name, value = next((name, value) for name in names if (value := self.environ.get(name)))
+        return f"the variable `{name}` is `{value}`"
+
 
 async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> Case:
     """The project that holds the path and the uv it would be installed with; raises DoctorError.
@@ -299,7 +308,7 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         manifests=_manifests(case) if wrong else (project.manifest,),
         lock_text=_text_or_nothing(project.lockfile, case.host) if wrong and project.lockfile else None,
         setting_file=place.path if place else None,
-        link_variable=case.environ.get("UV_LINK_MODE"),
+        overruling=case.overruling() if wrong and place is None else None,
         texts={named: _text_or_nothing(named, case.host)} if named else {},
     )
 

@@ -18,6 +18,7 @@ from uv_link_doctor.engine.model import (
     RemedyKind,
     Span,
     TextEdit,
+    Verdict,
 )
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.host import Host, state
@@ -55,7 +56,8 @@ async def apply(
         stop=stop,
     )
     after = await look_at_files(after, host, options, every=True)
-    if after.findings:
+    proven = after.verdict is Verdict.HEALTHY and after.verification is not None and after.verification.verified
+    if after.findings or not proven:
         return after
     cause = next((finding.cause for finding in examination.findings if remedy in finding.remedies), None)
     if remedy.kind is RemedyKind.RETRY_COPY and cause is not None and lasts(cause):
@@ -90,8 +92,8 @@ async def _set_link_mode(case: Case) -> bool:
     place = case.setting_place()
     if place is None:
         raise DoctorError(
-            "no file would have an effect here: the variable `UV_LINK_MODE` wins over every file",
-            "unset the variable, or give it the value `copy`",
+            f"no file would have an effect here: {case.overruling()}, which wins over every file",
+            "take that out, or let it say `copy`",
         )
     before = case.host.read_text(place.path) or ""
     change = toml_text.set_value(before, place.key, '"copy"')

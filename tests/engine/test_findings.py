@@ -172,7 +172,7 @@ EVIDENCE: dict[str, tuple[Failure, dict[str, Any], list[str]]] = {
     ),
     "a variable that wins": (
         fallback(),
-        {"link_variable": "hardlink"},
+        {"overruling": "the variable `UV_LINK_MODE` is `hardlink`"},
         ["the variable `UV_LINK_MODE` is `hardlink`, which wins over every file"],
     ),
     "other broken packages": (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit.fake_uv import Answer, FakeUv
+from kit.fake_uv import Answer, FakeUv, Step
 
 from uv_link_doctor.engine.model import DoctorError, Transcript
 from uv_link_doctor.host.process import run
@@ -24,7 +24,13 @@ async def held(fake: FakeUv):
 
 
 async def test_lines_come_while_it_runs_whatever_the_pieces_they_are_printed_in(fake_uv, tmp_path):
-    steps = [("stderr", "Resol"), ("stderr", "ved\nPrep"), ("hold", ""), ("stderr", "ared\r\nlast"), ("stdout", "{}")]
+    steps: list[Step] = [
+        ("stderr", "Resol"),
+        ("stderr", "ved\nPrep"),
+        ("hold", ""),
+        ("stderr", "ared\r\nlast"),
+        ("stdout", "{}"),
+    ]
     fake = fake_uv(Answer(steps=steps, exit_code=3))
     lines: list[str] = []
     first = asyncio.Event()
@@ -70,7 +76,7 @@ async def test_stop_ends_it_the_gentle_way_and_keeps_what_it_said(fake_uv, tmp_p
 
 
 async def test_a_deaf_uv_and_its_deaf_child_are_killed(fake_uv, tmp_path):
-    steps = [("ignore", "SIGINT"), ("ignore", "SIGTERM"), ("child", ""), ("hold", "")]
+    steps: list[Step] = [("ignore", "SIGINT"), ("ignore", "SIGTERM"), ("child", ""), ("hold", "")]
     fake = fake_uv(Answer(steps=steps))
     stop = asyncio.Event()
     task = start(fake, tmp_path, stop=stop)

@@ -1,7 +1,6 @@
 """Which uv is found, and what it says of itself; a second look starts no process."""
 
 import os
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ def executable(path: Path, script: str = "echo uv 0.13.9") -> Path:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch) -> Path:
     """A home in which, like everywhere else outside of PATH, no uv was installed."""
-    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path / "scripts"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
@@ -52,7 +50,7 @@ async def test_the_setting_comes_first_then_path_then_where_installers_put_it(ho
     ]
 
 
-@pytest.mark.parametrize("place", ["install/uv", "home/.local/bin/uv", "home/.cargo/bin/uv", "scripts/uv"])
+@pytest.mark.parametrize("place", ["install/uv", "home/.local/bin/uv", "home/.cargo/bin/uv"])
 async def test_known_locations(place, tmp_path, environ):
     path = executable(tmp_path / place)
     found = await find_uv(None, environ | {"UV_INSTALL_DIR": str(tmp_path / "install")}, ask=False)

@@ -27,6 +27,7 @@ async def test_a_saved_member_is_installed_into_the_roots_environment_and_diagno
         editor.save(member.manifest)
         (diagnostic,) = await editor.sees(member.manifest, "link-failed")
         assert editor.under(member.manifest, diagnostic.range) == "httpx"
+        assert isinstance(diagnostic.data, dict)
         assert diagnostic.data["root"] == root.root.as_uri()
         (preferred,) = [it for it in await editor.quick_fixes(member.manifest, diagnostic) if it.is_preferred]
         answer = await editor.accept(preferred)

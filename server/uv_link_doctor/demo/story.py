@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -49,7 +51,8 @@ class Scene:
 
 async def demonstrate(host: Host, *, as_json: bool) -> int:
     """Shows the failure, the diagnosis, the repair and the proof; raises DoctorError where it cannot be shown here."""
-    uv = await find_uv(None, host.environ, ask=True)
+    beside = shutil.which("uv", path=sysconfig.get_path("scripts"))  # Where the extra `demo` puts one.
+    uv = await find_uv(beside, host.environ, ask=True)
     if uv is None:
         raise DoctorError("the demo needs uv, and none was found", 'install it: pip install "uv-link-doctor[demo]"')
     with tempfile.TemporaryDirectory(prefix="uv-link-doctor-demo-") as folder, _scene(Path(folder)) as scene:

@@ -55,8 +55,8 @@ class Facts:
     lock_text: str | None
     setting_file: Path | None
     """Where `set-link-mode` would write; None where no file would have an effect."""
-    link_variable: str | None = None
-    """The value of `UV_LINK_MODE`, which wins over every file."""
+    overruling: str | None = None
+    """What leaves no file a say in the link mode, in words: "the variable `UV_NO_CONFIG` is `1`"."""
     texts: Mapping[Path, str] = field(default_factory=dict)
     """Of files that uv's words name a place in."""
 
@@ -242,8 +242,8 @@ def _link_evidence(failure: Failure, facts: Facts | None) -> Iterator[str]:
         number = trial.os_errors.get(failure.operation)
         said = "worked" if trial.works[failure.operation] else f"failed (os error {number})"
         yield f"a trial {failure.operation.value} of a new file from the cache into the environment {said}"
-    if facts.link_variable:
-        yield f"the variable `UV_LINK_MODE` is `{facts.link_variable}`, which wins over every file"
+    if facts.overruling:
+        yield f"{facts.overruling}, which wins over every file"
     others = [broken.package for broken in facts.verification.broken if broken.package != failure.package]
     if others:
         yield "also incomplete in the environment: " + ", ".join(f"`{name}`" for name in others)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -54,10 +53,10 @@ _EXECUTABLE = "uv.exe" if sys.platform == "win32" else "uv"
 
 
 def _known_locations(environ: Mapping[str, str]) -> list[Path]:
-    """Where uv's installers and package managers put it: its documentation's "Installing uv", and pip's scripts."""
+    """Where uv's installers and package managers put it: its documentation's "Installing uv"."""
     home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
     locations = [Path(environ["UV_INSTALL_DIR"])] if environ.get("UV_INSTALL_DIR") else []
-    locations += [home / ".local" / "bin", home / ".cargo" / "bin", Path(sysconfig.get_path("scripts"))]
+    locations += [home / ".local" / "bin", home / ".cargo" / "bin"]
     if sys.platform == "win32":
         if local := environ.get("LOCALAPPDATA"):
             locations.append(Path(local) / "Microsoft" / "WinGet" / "Links")
