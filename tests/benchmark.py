@@ -18,6 +18,7 @@ if importlib.util.find_spec("uv_link_doctor") is None:
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
 import shutil
@@ -55,6 +56,10 @@ EMPTY = [sys.executable, "-c", "from pygls.lsp.server import LanguageServer; Lan
 JEDI = [sys.executable, "-c", "from jedi_language_server.cli import cli; cli()"]
 
 
+Rounds = Sequence[tuple[float, float]]
+"""Of each round, the seconds of what is measured and of what it is held against."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A line of the table."""
@@ -62,8 +67,7 @@ class Comparison:
     what: str
     goal: float | None
     """The ratio that is not to be exceeded; None for what is only of interest."""
-    rounds: Sequence[tuple[float, float]]
-    """Seconds of what is measured, and of what it is held against."""
+    rounds: Rounds
 
     def __str__(self) -> str:
         ratios = [one / other for one, other in self.rounds]
@@ -99,20 +103,27 @@ def main() -> int:
 
 def initialize(_: Path, rounds: int) -> Iterator[Comparison]:
     """From the start of a server's process to its answer to `initialize`."""
-    servers = {"ours": OURS, "empty": EMPTY}
-    if importlib.util.find_spec("jedi_language_server"):
-        servers["jedi"] = JEDI
-    seconds: dict[str, list[float]] = {name: [] for name in servers}
+    servers = {"ours": OURS, "empty": EMPTY} | (
+        {"jedi": JEDI} if importlib.util.find_spec("jedi_language_server") else {}
+    )
+    # Whoever starts this may forbid bytecode or ask for warnings.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    waited: dict[str, list[float]] = {name: [] for name in servers}
+    spent: dict[str, list[float]] = {name: [] for name in servers}
     for turn in range(rounds + 1):
         for name, command in list(servers.items())[:: (-1) ** turn]:
             started = time.perf_counter()
-            with Client(command, os.environ):
-                seconds[name].append(time.perf_counter() - started)
-    warm = {name: values[1:] for name, values in seconds.items()}  # The first round has written the bytecode.
-    yield Comparison("initialize / of an empty pygls server", 1.05, list(zip(warm["ours"], warm["empty"], strict=True)))
-    if "jedi" in warm:
-        rounds_of_jedi = list(zip(warm["jedi"], warm["empty"], strict=True))
-        yield Comparison("  jedi-language-server / an empty pygls server", None, rounds_of_jedi)
+            with Client(command, environ) as client:
+                waited[name].append(time.perf_counter() - started)
+                spent[name].append(client.seconds_of_cpu())
+
+    def against_empty(seconds: Mapping[str, list[float]], name: str) -> Rounds:
+        return list(zip(seconds[name], seconds["empty"], strict=True))[1:]  # The first round has written the bytecode.
+
+    yield Comparison("initialize: time until the answer / an empty pygls server's", 1.05, against_empty(waited, "ours"))
+    yield Comparison("  the same in CPU time", None, against_empty(spent, "ours"))
+    if "jedi" in servers:
+        yield Comparison("  jedi-language-server / an empty pygls server", None, against_empty(waited, "jedi"))
 
 
 class Client:
@@ -120,8 +131,12 @@ class Client:
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], **options: object) -> None:
         self.process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        document = {"synchronization": {"didSave": True}}
-        given = {"processId": os.getpid(), "rootUri": None, "capabilities": {"textDocument": document}}
+        capabilities = {
+            "textDocument": {"synchronization": {"didSave": True}},
+            "window": {"workDoneProgress": True},
+            "workspace": {"applyEdit": True},
+        }
+        given = {"processId": os.getpid(), "rootUri": None, "capabilities": capabilities}
         self.request("initialize", given | {"initializationOptions": options})
 
     def __enter__(self) -> Self:
@@ -144,9 +159,9 @@ class Client:
             pass
 
     def seconds_of_cpu(self) -> float:
-        """Of all threads of the server, also ended ones, without its child processes."""
-        # The clock of a process as clock_getcpuclockid(3) makes it of a process id (Linux, posix-timers.h).
-        return time.clock_gettime(~self.process.pid << 3 | 2)
+        """Of all threads of the server, also of ended ones, without its child processes; known on Linux only."""
+        # The clock that clock_getcpuclockid(3) makes of a process id (posix-timers_types.h).
+        return time.clock_gettime(~self.process.pid << 3 | 2) if sys.platform == "linux" else math.nan
 
     def _send(self, **message: object) -> None:
         assert self.process.stdin
@@ -191,7 +206,7 @@ def save(folder: Path, rounds: int) -> Iterator[Comparison]:
             client.request("workspace/executeCommand", NOTHING)
             began, started = client.seconds_of_cpu(), time.perf_counter()
             client.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
-            client.wait_for(lambda message: "exit code 0" in message.get("params", {}).get("message", ""))
+            client.wait_for(lambda message: "exit code" in message.get("params", {}).get("message", ""))
             ended = time.perf_counter()
             client.request("workspace/executeCommand", NOTHING)
             cpu = (client.seconds_of_cpu() - began) - (began - idle)
@@ -212,10 +227,13 @@ def sync(uv: Uv) -> tuple[str, ...]:
 
 def seconds_of(command: Sequence[str], project: UvProject) -> float:
     """What a command takes that runs as the server runs it."""
-    environ = plan.sync_environ(project.environ, {}, python_downloads=False)
+    as_the_server = replace(project, environ=plan.sync_environ(project.environ, {}, python_downloads=False))
     started = time.perf_counter()
-    subprocess.run(command, cwd=project.root, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=True)
-    return time.perf_counter() - started
+    said = as_the_server.run(*command)
+    seconds = time.perf_counter() - started
+    if said.returncode:
+        sys.exit(said.stderr)
+    return seconds
 
 
 # --- an install ---------------------------------------------------------------------------
@@ -229,17 +247,15 @@ def install(folder: Path, rounds: int) -> Iterator[Comparison]:
     yield Comparison("install: the same with a look at every file / uv's", 0.25, after)
 
 
-async def _install(
-    project: UvProject, uv: Uv, rounds: int
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Seconds until the answer, and until all files are looked at, each without uv's and with those of its install."""
-    host, runs = replace(local_host(), environ=project.environ, state=project.root / "state"), []
+async def _install(project: UvProject, uv: Uv, rounds: int) -> tuple[Rounds, Rounds]:
+    """Until the answer, and until all files are looked at: both without uv's seconds, held against its install's."""
+    runs: list[Transcript] = []
 
     async def timed(*arguments: Any, **options: Any) -> Transcript:
         runs.append(await local_host().run(*arguments, **options))
         return runs[-1]
 
-    host = replace(host, run=timed)
+    host = replace(local_host(), environ=project.environ, state=project.root / "state", run=timed)
     options = Options(uv_path=str(uv.path))
     before: list[tuple[float, float]] = []
     after: list[tuple[float, float]] = []
@@ -251,8 +267,8 @@ async def _install(
         answered = time.perf_counter()
         looked = await doctor.look_at_files(examination, host, options)
         ended = time.perf_counter()
-        assert looked.verdict is Verdict.HEALTHY
         assert looked is not examination
+        assert looked.verdict is Verdict.HEALTHY
         of_uv = sum(said.seconds for said in runs)
         before.append((answered - started - of_uv, runs[-1].seconds))
         after.append((ended - started - of_uv, runs[-1].seconds))
@@ -297,10 +313,8 @@ def build_packages(index: Path) -> None:
         others = [index / wheel.name.replace("py3-none-any", tag) for tag in OTHER_TAGS]
         for other in others:
             other.hardlink_to(wheel)  # uv may read any of them when it resolves.
-        links = [
-            f'<a href="../../{it.name}#sha256={sha256(it.read_bytes()).hexdigest()}">{it.name}</a>\n'
-            for it in (wheel, *others)
-        ]
+        digest = sha256(wheel.read_bytes()).hexdigest()
+        links = [f'<a href="../../{it.name}#sha256={digest}">{it.name}</a>\n' for it in (wheel, *others)]
         page = index / "simple" / name(number) / "index.html"
         page.parent.mkdir(parents=True)
         page.write_text("<!DOCTYPE html>\n" + "".join(links), encoding="utf-8")

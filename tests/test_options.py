@@ -19,7 +19,9 @@ USABLE: dict[str, tuple[object, dict[str, Any]]] = {
     "no path": ({"uvPath": "  "}, {}),
     "arguments": ({"syncArgs": ["--dev", ""]}, {"sync_args": ("--dev", "")}),
     "variables": ({"environment": {"A": "b", "C": ""}}, {"environment": {"A": "b", "C": ""}}),
-    "trace": ({"trace": "verbose"}, {"trace": Trace.VERBOSE}),
+    "no trace": ({"trace": "off"}, {}),
+    "a short trace": ({"trace": "messages"}, {"trace": Trace.MESSAGES}),
+    "a long trace": ({"trace": "verbose"}, {"trace": Trace.VERBOSE}),
     "ignore": (
         {"ignore": ["link-degraded", "cross-device"]},
         {"ignore": frozenset({"link-degraded", "cross-device"})},

@@ -63,7 +63,11 @@ LAYOUTS = {
         ".", "m/a", "m/a/b", root=ROOT + workspace("m/*"), m__a=package("a"), m__a__b=package("b")
     ),
     "however deep": layout(
-        ".", "m/a/b/p", "m/p", root=ROOT + workspace("m/**/p"), m__a__b__p=package("b"), m__p=package("p")
+        *(".", "m/a/b/p", "m/p", "m/a/q"),
+        root=ROOT + workspace("m/**/p"),
+        m__a__b__p=package("b"),
+        m__p=package("p"),
+        m__a__q=package("q"),
     ),
     "at any depth from the root": layout(
         ".", "a", "m/a", root=ROOT + workspace("**/a"), a=package("a"), m__a=package("b")
@@ -267,12 +271,20 @@ REFUSED: dict[str, tuple[str, str, tuple[int, int], Severity]] = {
 }
 
 
+HINTS = {
+    "nothing is run until it parses",
+    "nothing is run until the requirement is valid",
+    "add a `[project]` table, for instance with `uv init`",
+}
+
+
 @pytest.mark.parametrize(("text", "message", "place", "severity"), REFUSED.values(), ids=REFUSED)
 def test_a_manifest_that_cannot_be_installed_from_is_refused_on_its_line(text, message, place, severity, tmp_path):
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
     error = refusal(tmp_path)
     assert error.message.startswith(message)
+    assert error.hint in HINTS
     assert one_clear_sentence(error)
     assert error.location is not None
     assert error.location.path == path
@@ -291,8 +303,10 @@ def test_what_uv_installs_from_without_a_project_is_not_refused(text, tmp_path):
 def test_other_refusals(tmp_path):
     missing = refusal(tmp_path / "missing")
     assert missing.message == f"no such file or directory: `{tmp_path}/missing`"
+    assert missing.hint == "name a project's directory or its `pyproject.toml`"
     homeless = refusal(tmp_path)
     assert homeless.message == f"`{tmp_path}` is not in a uv project: there is no `pyproject.toml` here or above"
+    assert homeless.hint == "name the project's directory, or make it one with `uv init`"
     (tmp_path / "pyproject.toml").mkdir()
     directory = refusal(tmp_path)
     assert directory.message == f"`{tmp_path}/pyproject.toml` is a directory"

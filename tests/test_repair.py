@@ -265,8 +265,12 @@ async def test_the_setting_stands_where_it_takes_effect(name, text, expected, fa
 async def test_a_setting_that_uv_does_not_take_leaves_the_finding(told):
     """The run copies, since we say so on its command line; only `--show-settings` tells what the next one will do."""
     patient = told(HARDLINKS, with_copies(GOES_WELL), goes_wrong(LASTING))
+    patient.project.environ["SSL_CERT_FILE"] = "/etc/certificates.pem"
     before = await patient.sync()
     after = await patient.apply(before, RemedyKind.SET_LINK_MODE)
+    assert "SSL_CERT_FILE" in patient.fake.invocations("sync")[0].environ
+    (asked,) = patient.fake.invocations("--show-settings")
+    assert "SSL_CERT_FILE" not in asked.environ, "uv would print every certificate"
     assert (after.verdict, after.findings) == (before.verdict, before.findings)
     assert len(patient.state.journal) == 1, "it is written, so it can be taken back"
 
@@ -320,6 +324,7 @@ async def test_where_something_else_wins_it_is_named_and_no_file_is_offered_nor_
     with pytest.raises(DoctorError) as raised:
         await repair.apply(found, setting, patient.host, patient.options)
     assert raised.value.message == f"no file would have an effect here: {words}, which wins over every file"
+    assert raised.value.hint == "take that out, or let it say `copy`"
     assert patient.project.manifest.read_bytes() == text
 
 
@@ -328,7 +333,10 @@ async def test_a_table_that_is_none_is_not_torn_apart(told):
     text = patient.project.manifest.read_bytes()
     with pytest.raises(DoctorError) as raised:
         await patient.apply(await patient.sync(), RemedyKind.SET_LINK_MODE)
-    assert raised.value.message == f"`{patient.project.manifest}` cannot be changed in one place"
+    assert (raised.value.message, raised.value.hint) == (
+        f"`{patient.project.manifest}` cannot be changed in one place",
+        "set `link-mode` by hand",
+    )
     assert patient.project.manifest.read_bytes() == text
 
 
@@ -350,6 +358,7 @@ async def test_the_last_change_is_taken_back_first(told):
     with pytest.raises(DoctorError) as raised:
         await patient.undo()
     assert raised.value.message == f"nothing to undo for `{patient.project.root}`"
+    assert raised.value.hint == "only changes that `fix --apply` made can be undone"
 
 
 @pytest.mark.parametrize("change", ["\n# mine\n", None], ids=["changed", "removed"])
@@ -367,6 +376,7 @@ async def test_a_file_that_somebody_changed_is_left_alone(change, told):
     with pytest.raises(DoctorError) as raised:
         await patient.undo()
     assert raised.value.message == f"`{setting}` has been changed since"
+    assert raised.value.hint == "take the setting out by hand, if it is still there"
     assert (setting.read_text() if setting.exists() else None) == before
     assert patient.state.journal == journal
 
@@ -382,6 +392,7 @@ async def test_what_cannot_be_remembered_is_said(told, tmp_path):
     assert (
         raised.value.message == f"what was done cannot be remembered: `{blocked}` cannot be written (Not a directory)"
     )
+    assert raised.value.hint == "check the permissions of that directory; the next run will not know of this one"
 
 
 # --- the last failure -----------------------------------------------------------------------

@@ -50,10 +50,10 @@ LINK_FINDINGS = [
     )
 ]
 OTHERS = [
-    finding(code, cause)
+    finding(code, cause, Operation.HARDLINK)
     for code in Code
     if code not in {Code.LINK_FAILED, Code.LINK_DEGRADED}
-    for cause in (None, Cause.NOT_A_LINK_FAILURE)
+    for cause in (None, Cause.CROSS_DEVICE)
 ]
 
 
@@ -134,7 +134,7 @@ def test_a_broken_environment_is_reinstalled_and_copying_is_not_offered_twice():
     assert only.command == (str(UV), "sync", "--inexact", "--link-mode", "copy", "--reinstall-package", "idna")
 
 
-@pytest.mark.parametrize("it", OTHERS, ids=lambda it: it.id)
+@pytest.mark.parametrize("it", [*OTHERS, finding(Code.LINK_FAILED, None, Operation.HARDLINK)], ids=lambda it: it.id)
 def test_against_other_findings_nothing_is_offered(it):
     if it.code is not Code.ENVIRONMENT_BROKEN:
         assert remedies(it, BROKEN) == ()
@@ -172,9 +172,13 @@ def test_the_words_of_every_remedy(golden):
             finding(Code.LINK_FAILED, passing, Operation.HARDLINK, "httpx"),
             BROKEN,
         ),
-        "failed, with five": (
-            finding(Code.LINK_FAILED, lasting, Operation.HARDLINK),
-            Means(uv=UV, project=ROOT, setting_file=ROOT / "uv.toml", broken=("a", "b", "c", "d", "e")),
+        "failed, with three": (
+            finding(Code.LINK_FAILED, passing, Operation.HARDLINK, "a"),
+            Means(uv=UV, project=ROOT, broken=("a", "b", "c")),
+        ),
+        "failed, with four": (
+            finding(Code.LINK_FAILED, passing, Operation.HARDLINK, "a"),
+            Means(uv=UV, project=ROOT, broken=("a", "b", "c", "d")),
         ),
         "failed, for a cause that passes": (finding(Code.LINK_FAILED, passing, Operation.CLONE), PROJECT),
         "failed, and trying again helps": (finding(Code.LINK_FAILED, Cause.FILE_IN_USE, Operation.RENAME), PROJECT),

@@ -50,10 +50,12 @@ async def test_the_setting_comes_first_then_path_then_where_installers_put_it(ho
     ]
 
 
-@pytest.mark.parametrize("place", ["install/uv", "home/.local/bin/uv", "home/.cargo/bin/uv"])
+@pytest.mark.parametrize("place", ["install/uv", "theirs/.local/bin/uv", "theirs/.cargo/bin/uv"])
 async def test_known_locations(place, tmp_path, environ):
+    """In the home of the variables that uv will get, which need not be our own."""
     path = executable(tmp_path / place)
-    found = await find_uv(None, environ | {"UV_INSTALL_DIR": str(tmp_path / "install")}, ask=False)
+    variables = {"HOME": str(tmp_path / "theirs"), "UV_INSTALL_DIR": str(tmp_path / "install")}
+    found = await find_uv(None, environ | variables, ask=False)
     assert found is not None
     assert (found.path, found.found_by) == (path, "known location")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,10 +124,14 @@ def asks(intent: Intent, project: Project, *, downloads: bool = False) -> Findin
         code=Code.SYNC_FAILED,
         severity=Severity.INFORMATION,
         cause=None,
-        message=f"Nothing was installed yet: `uv sync` would {' and '.join(doings)}",
+        message=f"Nothing was installed yet: `uv sync` would {_joined(doings)}",
         why="A save alone is no reason to remove anything. Run `uv sync` yourself, or agree here.",
         location=manifests.header(project.manifest),
     )
+
+
+def _joined(doings: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(doings[:-1]), doings[-1]]))
 
 
 def is_question(finding: Finding) -> bool:
@@ -292,13 +296,13 @@ def _environment_broken(facts: Facts) -> Finding:
     single = broken[0] if len(broken) == 1 else None
     names = {package.package for package in broken}
     bringing = _bringing(names, single.version if single else None, facts)
-    counted = ", ".join(f"`{package.package}` lacks {package.missing}" for package in broken)
+    counted = ", ".join(f"`{package.package}` lacks {_files(package.missing)}" for package in broken)
     finding = Finding(
         id=Code.ENVIRONMENT_BROKEN.value,
         code=Code.ENVIRONMENT_BROKEN,
         severity=Severity.ERROR,
         cause=None,
-        message=f"Packages that uv counts as installed are incomplete: {counted} of its files",
+        message=f"Packages that uv counts as installed are incomplete: {counted}",
         why=(
             "An install that stops midway leaves a package in pieces, and uv looks only at the name of its "
             "`dist-info` directory: `uv sync` says that all is well, and the import fails."
@@ -306,7 +310,7 @@ def _environment_broken(facts: Facts) -> Finding:
         package=single.package if single else None,
         version=single.version if single else None,
         required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
-        evidence=tuple(f"{package.package} {package.version}: {package.missing} files missing" for package in broken),
+        evidence=tuple(f"{package.package} {package.version}: {_files(package.missing)} missing" for package in broken),
         location=_requirement_place(bringing, facts),
         related=(
             *_lock_entry(single.package if single else None, single.version if single else None, facts),
@@ -314,6 +318,10 @@ def _environment_broken(facts: Facts) -> Finding:
         ),
     )
     return replace(finding, remedies=remedies(finding, _means(facts)))
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'s' if number != 1 else ''}"
 
 
 def _sync_failed(complaint: Complaint, facts: Facts | None) -> Finding:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+import os
+import sys
 
 from uv_link_doctor.engine.model import DoctorError
 
@@ -17,6 +20,7 @@ def start(tcp: str | None) -> int:
 
     gc.enable()
     gc.freeze()
+    _watch_processes_without_threads()
     logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_fault)
     if tcp is None:
         server.start_io()
@@ -27,6 +31,19 @@ def start(tcp: str | None) -> int:
     except (ValueError, OverflowError, OSError) as error:
         raise DoctorError(f"cannot listen at `{tcp}`: {error}", "give a free `HOST:PORT`") from error
     return 0
+
+
+def _watch_processes_without_threads() -> None:
+    """Lets Linux say when a process has ended, as Python does by itself from 3.12 on.
+
+    3.11 starts a thread for each process: a tenth of what a save costs us.
+    """
+    if sys.platform == "linux" and sys.version_info < (3, 12):
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError:  # A kernel before 5.3, or a sandbox.
+            return
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 def _is_fault(record: logging.LogRecord) -> bool:
