@@ -99,13 +99,14 @@ async def _fix(options: argparse.Namespace, host: Host) -> int:
 
 
 async def _apply(options: argparse.Namespace, host: Host, found: Examination, remedies: Sequence[Remedy]) -> int:
-    """Applies remedies in turn, each only with the person's word, and shows what is left after the last."""
+    """Applies remedies of one examination in turn, each with the person's word, and shows what is left at the end."""
     stop = _stop_on_interrupt()
+    after = found
     for remedy in remedies:
         if not (options.yes or _agreed(remedy)):
             raise DoctorError("nothing was changed", "answer `y` to go ahead")
-        found = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
-    return _answer(options, found)
+        after = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
+    return _answer(options, after)
 
 
 async def _demo(options: argparse.Namespace, host: Host) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uv_link_doctor.engine import findings as explain_findings
-from uv_link_doctor.engine import manifests, plan, settings, transcript
+from uv_link_doctor.engine import lockfile, manifests, plan, settings, transcript
 from uv_link_doctor.engine.findings import Facts
 from uv_link_doctor.engine.model import (
     Complaint,
@@ -269,7 +269,7 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     verification = case.verify(packages, hashes=hashes)
     last = state.load(case.host.state, case.project.root).last_failure
     reading = Reading(platform=PLATFORM) if last is None else transcript.read(last.stderr, PLATFORM)
-    failures = tuple(failure for failure in reading.failures if _holds(failure, case.project, verification))
+    failures = tuple(failure for failure in reading.failures if _holds(failure, case, verification))
     reading = replace(reading, complaint=None, failures=failures)
     facts = _facts(reading, verification, case, passive=passive)
     found = explain_findings.findings(reading, facts)
@@ -283,11 +283,16 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     )
 
 
-def _holds(failure: Failure, project: Project, verification: Verification) -> bool:
+def _holds(failure: Failure, case: Case, verification: Verification) -> bool:
     """Whether what a remembered run could not do would still be so."""
+    project = case.project
     if failure.outcome is Outcome.FAILED:
+        if verification.broken or failure.package is None:
+            return bool(verification.broken)
         names = {found.name for found in environment.installed(project.environment).distributions}
-        return bool(verification.broken) or (failure.package is not None and failure.package not in names)
+        lock = _text_or_nothing(project.lockfile, case.host) if project.lockfile else ""
+        wanted = not lock or lockfile.entry(lock, failure.package) is not None
+        return wanted and failure.package not in names
     return not project.remembered_copy and project.settings.link_mode.value != LinkMode.COPY
 
 

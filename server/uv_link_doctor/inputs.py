@@ -19,11 +19,12 @@ def inputs(manifest: Manifest, root: Path, environ: Mapping[str, str], options: 
     """The manifest's parts that matter, the other files' stamps, and the settings; as they are before a run.
 
     The parts come from the text, so that a comment or another tool's table changes nothing; of other files a stamp has
-    to do: reading them all would cost more than uv's own look at them.
+    to do: reading them all would cost more than uv's own look at them. Other members' manifests are left out: a save of
+    one starts a run of its own.
     """
     return (
         manifests.dependency_inputs(manifest.data),
-        tuple(_stamp(path) for path in _files(manifest, root)),
+        tuple(_stamp(path) for path in _files(manifest, root, environ)),
         sorted((name, value) for name, value in environ.items() if name.startswith("UV_") or name == "PATH"),
         options,
     )
@@ -34,8 +35,9 @@ def outputs(root: Path, environment: Path) -> object:
     return tuple(_stamp(path) for path in (f"{root}/uv.lock", *_environment_files(environment)))
 
 
-def _files(manifest: Manifest, root: Path) -> Iterator[str]:
-    """Whatever uv reads from the root and the directories above it, besides the manifest."""
+def _files(manifest: Manifest, root: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Whatever uv reads from the root, the directories above it and the user's settings, besides the manifest."""
+    yield f"{environ.get('XDG_CONFIG_HOME') or environ.get('HOME', '') + '/.config'}/uv/uv.toml"
     for directory in (root, *root.parents):
         for name in ("uv.toml", ".python-version", MANIFEST):
             path = f"{directory}/{name}"

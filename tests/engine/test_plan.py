@@ -21,6 +21,10 @@ def said(*, stdout: str = "", stderr: str = "", exit_code: int = 0) -> Transcrip
     [
         ({}, ["/bin/uv", "sync", "--inexact"]),
         ({"args": ("--dev",)}, ["/bin/uv", "sync", "--inexact", "--dev"]),
+        (
+            {"link_mode": LinkMode.COPY, "args": ("--link-mode", "hardlink", "--dev", "--link-mode=clone")},
+            ["/bin/uv", "sync", "--inexact", "--link-mode", "copy", "--dev"],
+        ),
         ({"args": ("--exact",)}, ["/bin/uv", "sync", "--exact"]),
         (
             {"link_mode": LinkMode.COPY, "reinstall": ("certifi", "idna")},

@@ -18,7 +18,7 @@ from typing import Any
 from uv_link_doctor import doctor, repair
 from uv_link_doctor.demo import cloudfs, wheels
 from uv_link_doctor.engine import report, text, transcript
-from uv_link_doctor.engine.model import DoctorError, Examination
+from uv_link_doctor.engine.model import DoctorError, Examination, Operation
 from uv_link_doctor.host import Host
 from uv_link_doctor.host.environment import python
 from uv_link_doctor.host.places import try_links
@@ -171,7 +171,7 @@ def _bind_mount(folder: Path) -> Iterator[Scene]:
 def _tried(cache: Path, folder: Path, kind: str, words: str) -> Scene:
     project = folder / "project"
     project.mkdir(exist_ok=True)
-    if not try_links(cache, project).os_errors:
+    if Operation.HARDLINK not in try_links(cache, project).os_errors:
         raise DoctorError(f"links work between `{cache}` and `{folder}`", "choose another TMPDIR")
     return Scene(kind=kind, words=words, project=project, cache=cache)
 

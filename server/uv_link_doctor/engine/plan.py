@@ -15,6 +15,7 @@ OLDEST_UV = (0, 4, 18)
 _DRY_RUN = (0, 5, 0)
 _DRY_RUN_JSON = (0, 7, 21)
 
+_LINK_MODE = re.compile(r"--link-mode(=.*)?")
 _LINK_LOG = "uv_fs::link=debug,uv_install_wheel::linker=debug,install_wheel_rs::linker=debug"
 """Where uv logs a link it could not make: since 0.10.5, from 0.5 to 0.10.4, and before; a line for each package."""
 _PRIVATE = re.compile(r"PYTHON[A-Z]*|VIRTUAL_ENV(_PROMPT)?|__PYVENV_LAUNCHER__|FORCE_COLOR|CLICOLOR(_FORCE)?|COLUMNS")
@@ -34,9 +35,16 @@ def sync_command(
         command.append("--inexact")
     if link_mode is not None:
         command += ["--link-mode", link_mode.value]
+        args = _without_link_mode(args)
     for package in reinstall:
         command += ["--reinstall-package", package]
     return (*command, *args)
+
+
+def _without_link_mode(args: Sequence[str]) -> list[str]:
+    """The arguments without their own link mode: uv refuses to be given two."""
+    values = {at + 1 for at, argument in enumerate(args) if argument == "--link-mode"}
+    return [argument for at, argument in enumerate(args) if at not in values and not _LINK_MODE.fullmatch(argument)]
 
 
 def sync_environ(
