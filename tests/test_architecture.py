@@ -23,7 +23,8 @@ ALLOWED = {
     "repair": {"engine", "host", "options", "project", "doctor"},
     "lsp": {"engine", "host", "options", "project", "inputs", "doctor", "repair", "pages", "lsp", "__version__"},
     "demo": {"engine", "host", "options", "doctor", "repair", "demo"},
-    "cli": {"engine", "host", "options", "doctor", "repair", "demo", "lsp", "__version__"},
+    "commands": {"engine", "host", "options", "doctor", "repair", "demo"},
+    "cli": {"engine", "host", "commands", "lsp", "__version__"},
     "__main__": {"cli"},
     "__init__": set(),
 }

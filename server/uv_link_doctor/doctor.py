@@ -50,14 +50,16 @@ async def examine(
     link_mode: LinkMode | None = None,
     reinstall: tuple[str, ...] = (),
     agreed: bool = True,
+    quick: bool = False,
     on_line: OnLine | None = None,
     stop: asyncio.Event | None = None,
 ) -> Examination:
     """Installs the project that holds the path, and explains what went wrong.
 
     `agreed=False` asks uv first: what would remove something, or download a Python, is then not done, and the finding
-    that asks for the user's word comes instead. `stop` ends the run, and what it left is looked at. After a clean run
-    the files of the packages it installed are left to `look_at_files`. Raises DoctorError.
+    that asks for the user's word comes instead. `quick` leaves out the places where nothing is wrong. `stop` ends the
+    run, and what it left is looked at. After a clean run the files of the packages it installed are left to
+    `look_at_files`. Raises DoctorError.
     """
     case = await read_case(path, host, options, ask=True)
     missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
@@ -79,7 +81,7 @@ async def examine(
     if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project, downloads=downloads)):
         return replace(case.examination(Verdict.NOT_RUN, asks), transcript=said)
     stopped = stop is not None and stop.is_set()
-    return await asyncio.to_thread(_explained, said, case, stopped=stopped)
+    return await asyncio.to_thread(_explained, said, case, stopped=stopped, quick=quick)
 
 
 async def check(
@@ -240,7 +242,7 @@ async def _intent(
     return plan.read_intent(said), None if said.exit_code == 0 else said
 
 
-def _explained(said: Transcript, case: Case, *, stopped: bool) -> Examination:
+def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> Examination:
     """The examination of a finished run: its text read, the files looked at, the failures explained."""
     reading = transcript.read(said.stderr, PLATFORM)
     if said.exit_code != 0 and not stopped and reading.complaint is None and not _failed(reading):
@@ -249,16 +251,19 @@ def _explained(said: Transcript, case: Case, *, stopped: bool) -> Examination:
     lock = case.project.root / "uv.lock"
     case = replace(case, project=replace(case.project, lockfile=lock if lock.is_file() else None))
     verification = case.verify(() if clean else None)
-    facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
+    wrong = not clean or bool(reading.failures or verification.broken)
+    facts = None
+    if wrong or not quick:
+        facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
     if reading.failures or clean:
         _remember_failure(said if reading.failures else None, case)
     verdict = _verdict(reading, verification)
     return Examination(
         verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
-        findings=explain_findings.findings(reading, facts),
+        findings=explain_findings.findings(reading, facts) if wrong else (),
         uv=case.uv,
         project=case.project,
-        places=facts.places,
+        places=None if facts is None else facts.places,
         transcript=said,
         verification=verification,
     )

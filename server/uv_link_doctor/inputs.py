@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uv_link_doctor.engine import manifests
-from uv_link_doctor.engine.model import Manifest
+from uv_link_doctor.engine.model import MANIFEST, Manifest
 from uv_link_doctor.options import Options
-from uv_link_doctor.project import MANIFEST
 
 Stamp = tuple[int, int, int] | None
 """Time of change, size and number of a file; None: there is none."""

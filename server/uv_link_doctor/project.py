@@ -11,9 +11,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from uv_link_doctor.engine import manifests, toml_text
-from uv_link_doctor.engine.model import DoctorError, Location, Manifest, Range
+from uv_link_doctor.engine.model import MANIFEST, DoctorError, Location, Manifest, Range
 
-MANIFEST = "pyproject.toml"
 TRIGGERS = (MANIFEST, "uv.lock", "uv.toml")
 """The files whose save starts a run."""
 

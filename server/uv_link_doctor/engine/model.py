@@ -145,6 +145,8 @@ class Range:
     end: Position
 
 
+MANIFEST = "pyproject.toml"
+
 FILE_START = Range(Position(0, 0), Position(0, 0))
 
 

@@ -80,8 +80,12 @@ def locate(text: str) -> TomlText:
     return _Scan(text).document()
 
 
+@lru_cache(maxsize=16)
 def parse(text: str) -> dict[str, object] | TomlProblem:
-    """What the document means; a byte order mark before it is no part of it."""
+    """What the document means; a byte order mark before it is no part of it.
+
+    Remembered, since one save asks for the same few texts again and again: nobody may change the answer.
+    """
     try:
         return tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
     except RecursionError:

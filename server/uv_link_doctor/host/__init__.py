@@ -45,7 +45,7 @@ class Host:
 
 def local_host() -> Host:
     """This machine, as a command line sees it."""
-    return Host(environ=os.environ, read_text=read_text, edit=edit, run=run, state=state_directory())
+    return Host(environ=dict(os.environ), read_text=read_text, edit=edit, run=run, state=state_directory())
 
 
 def read_text(path: Path) -> str | None:

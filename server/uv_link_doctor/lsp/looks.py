@@ -103,7 +103,9 @@ async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: boo
     options = ls.options_for(path)
     async with _running(ls, session, options) as on_line:
         before = _inputs(ls, session.root, path)
-        examination = await doctor.examine(path, ls.host, options, agreed=agreed, on_line=on_line, stop=session.stop)
+        examination = await doctor.examine(
+            path, ls.host, options, agreed=agreed, quick=not agreed, on_line=on_line, stop=session.stop
+        )
         ls.show(session, examination)
         later = await doctor.look_at_files(examination, ls.host, options)
         if later is not examination:

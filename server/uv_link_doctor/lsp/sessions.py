@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types as lsp
 from pygls import uris
@@ -14,13 +15,13 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from uv_link_doctor import __version__
-from uv_link_doctor.engine import toml_text
-from uv_link_doctor.engine.model import DoctorError, Examination, TextEdit
-from uv_link_doctor.host import Host, edit, local_host, read_text
+from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.protocol import DoctorProtocol
 from uv_link_doctor.options import Options
-from uv_link_doctor.project import MANIFEST
+
+if TYPE_CHECKING:
+    from uv_link_doctor.host import Host
 
 T = TypeVar("T")
 
@@ -52,7 +53,6 @@ class DoctorServer(LanguageServer):
 
     def __init__(self) -> None:
         super().__init__("uv-link-doctor", __version__, protocol_cls=DoctorProtocol)
-        self.host: Host = replace(local_host(), read_text=self._read_text, edit=self._edit)
         self.options = Options()
         self.folder_options: dict[str, Options] = {}
         """By the URI of the workspace folder, where the client has settings for each."""
@@ -65,6 +65,13 @@ class DoctorServer(LanguageServer):
         """URIs whose coming save is the editor's own doing."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
+
+    @cached_property
+    def host(self) -> Host:
+        """The machine as this editor shows it."""
+        from uv_link_doctor.lsp.buffers import editor_host  # noqa: PLC0415  (the answer to `initialize` needs none)
+
+        return editor_host(self)
 
     def options_for(self, path: Path) -> Options:
         """The options of the folder that holds the path."""
@@ -128,19 +135,3 @@ class DoctorServer(LanguageServer):
     def uri_of(self, path: Path) -> str:
         """The URI of a file, as the client writes it where the file is open."""
         return self.opened.get(path) or path.as_uri()
-
-    def _read_text(self, path: Path) -> str | None:
-        uri = self.opened.get(path)
-        return read_text(path) if uri is None else self.workspace.get_text_document(uri).source
-
-    async def _edit(self, path: Path, change: TextEdit) -> bool:
-        """Lets the client change the file, so that its own undo takes it back; without the client's help, we write."""
-        capabilities = self.client_capabilities.workspace
-        if not (capabilities and capabilities.apply_edit):
-            return await edit(path, change)
-        place = convert.lsp_range(toml_text.range_of(self.host.read_text(path) or "", change.span))
-        changes = {self.uri_of(path): [lsp.TextEdit(place, change.new_text)]}
-        answer = await self.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(lsp.WorkspaceEdit(changes=changes)))
-        if not answer.applied:
-            raise DoctorError(f"the editor did not change `{path}`", answer.failure_reason or "change it by hand")
-        return False

@@ -1,0 +1,233 @@
+"""What each command of the command line does, and how it says it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from uv_link_doctor import doctor, repair
+from uv_link_doctor.engine import findings, report, text, transcript
+from uv_link_doctor.engine.model import Code, DoctorError, Examination, LinkMode, Platform, Remedy, Verdict
+from uv_link_doctor.host import Host, local_host
+from uv_link_doctor.options import Options
+
+OK, COULD_NOT = 0, 2
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs one command to its end; returns its exit code."""
+    try:
+        code = asyncio.run(COMMANDS[options.command](options, local_host()))
+        sys.stdout.flush()
+    except DoctorError as error:
+        return could_not(options, error)
+    except KeyboardInterrupt:
+        return could_not(options, DoctorError("stopped", "nothing is left half-written; run it again when you like"))
+    except BrokenPipeError:
+        # Whoever read our output has had enough; Python would complain once more when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COULD_NOT
+    except OSError as error:
+        message = f"the system refused: {error.strerror or error}"
+        return could_not(options, DoctorError(message, f"see to `{error.filename}`" if error.filename else "try again"))
+    return code
+
+
+async def check(options: argparse.Namespace, host: Host) -> int:
+    """Looks, and installs nothing."""
+    examination = await doctor.check(
+        options.path, host, Options(), passive=options.passive, thorough=options.thorough, hashes=options.hashes
+    )
+    return _answer(options, examination)
+
+
+async def sync(options: argparse.Namespace, host: Host) -> int:
+    """Installs, explains and verifies."""
+    uv_options = Options(sync_args=options.uv_args)
+    link_mode = LinkMode(options.link_mode) if options.link_mode else None
+    stop = _stop_on_signals()
+    examination = await doctor.examine(
+        options.path, host, uv_options, link_mode=link_mode, on_line=_show_line, stop=stop
+    )
+    if not stop.is_set():
+        examination = await doctor.look_at_files(examination, host, uv_options)
+    return _ended(options, examination, stop)
+
+
+async def explain(options: argparse.Namespace, _: Host) -> int:
+    """Explains a pasted text."""
+    platform = Platform(options.platform) if options.platform else None
+    return _answer(options, doctor.explain(_pasted(options.file), platform))
+
+
+async def fix(options: argparse.Namespace, host: Host) -> int:
+    """Lists what would help, applies it, or takes it back."""
+    if options.undo:
+        done = await repair.undo(options.path, host)
+        print(json.dumps({"schema": report.SCHEMA, "undone": done}) if options.json else f"Undone: {done}")
+        return OK
+    found = await doctor.check(options.path, host, Options())
+    if any(finding.code is Code.UV_MISSING for finding in found.findings):
+        return _answer(options, found)
+    if not options.apply or not found.findings:
+        _print(options, found)
+        return OK
+    remedies = [_offered(found, kind) for kind in options.apply]
+    if not options.dry_run:
+        return await _apply(options, host, found, remedies)
+    if options.json:
+        _print(options, found)
+    else:
+        for remedy in remedies:
+            _show_changes(remedy)
+    return OK
+
+
+async def _apply(options: argparse.Namespace, host: Host, found: Examination, remedies: Sequence[Remedy]) -> int:
+    """Applies remedies of one examination in turn, once the person has agreed to all, and shows what is left."""
+    for remedy in remedies:
+        if not (options.yes or _agreed(remedy)):
+            raise DoctorError("nothing was changed", "answer `y` to go ahead")
+    stop = _stop_on_signals()
+    after = found
+    for remedy in remedies:
+        if not stop.is_set():
+            after = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
+    return _ended(options, after, stop)
+
+
+async def demo(options: argparse.Namespace, host: Host) -> int:
+    """Shows the whole story on this machine."""
+    from uv_link_doctor.demo.story import demonstrate  # noqa: PLC0415  (only the demo needs FUSE and wheels)
+
+    return await demonstrate(host, as_json=options.json)
+
+
+# --- output -------------------------------------------------------------------------------
+
+
+def _answer(options: argparse.Namespace, examination: Examination) -> int:
+    """Prints an examination; returns its exit code."""
+    missing = next((finding for finding in examination.findings if finding.code is Code.UV_MISSING), None)
+    if missing is not None:
+        if options.json:
+            _print(options, examination)
+        return could_not(options, DoctorError(missing.message, missing.why), printed=True)
+    _print(options, examination)
+    return report.exit_code(examination)
+
+
+def _ended(options: argparse.Namespace, examination: Examination, stop: asyncio.Event) -> int:
+    """Prints the examination of a run; one that was stopped could not do its work, whatever it left."""
+    code = _answer(options, examination)
+    return max(code, COULD_NOT) if stop.is_set() else code
+
+
+def _print(options: argparse.Namespace, examination: Examination) -> None:
+    if options.json:
+        print(json.dumps(report.document(examination), ensure_ascii=False, indent=2))
+        return
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    for line in text.lines(examination, directory=_working_directory(), colour=colour):
+        print(line)
+
+
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # It was deleted: paths are shown whole.
+        return None
+
+
+def could_not(options: argparse.Namespace, error: DoctorError, *, printed: bool = False) -> int:
+    """Says in one sentence and a hint why a command could not do its work."""
+    if getattr(options, "json", False) and not printed:
+        found = (findings.problem(error, None),)
+        print(json.dumps(report.document(Examination(verdict=Verdict.NOT_RUN, findings=found))))
+    place = ""
+    if error.location is not None:
+        start = error.location.range.start
+        place = f"{error.location.path}:{start.line + 1}:{start.character + 1}: "
+    sys.stdout.flush()
+    print(f"error: {place}{error.message}\nhint: {error.hint}", file=sys.stderr)
+    return COULD_NOT
+
+
+def _show_line(line: str) -> None:
+    if transcript.shown(line):
+        print(line, file=sys.stderr)
+
+
+def _show_changes(remedy: Remedy) -> None:
+    print(f"{remedy.title} ({remedy.kind.value})")
+    for change in remedy.changes:
+        print(f"  would change: {change}")
+
+
+# --- input --------------------------------------------------------------------------------
+
+
+def _offered(examination: Examination, kind: str) -> Remedy:
+    """The remedy of a kind; raises DoctorError where it would not help."""
+    offered = [remedy for finding in examination.findings for remedy in finding.remedies]
+    for remedy in offered:
+        if remedy.kind.value == kind:
+            return remedy
+    kinds = ", ".join(sorted({remedy.kind.value for remedy in offered}))
+    hint = f"offered are: {kinds}" if kinds else "`uv-link-doctor fix` shows what is wrong"
+    raise DoctorError(f"`{kind}` would not help here, so it is not offered", hint)
+
+
+def _agreed(remedy: Remedy) -> bool:
+    """Asks on a terminal; raises DoctorError off one, where nobody could answer."""
+    if not sys.stdin.isatty():
+        raise DoctorError("nothing was changed: there is no terminal to ask on", "add `--yes` to agree beforehand")
+    print(f"{remedy.title}:", file=sys.stderr)
+    for change in remedy.changes:
+        print(f"  - {change}", file=sys.stderr)
+    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _pasted(file: str) -> str:
+    """A pasted text, in UTF-8, or in UTF-16 as PowerShell's `>` writes it; raises DoctorError."""
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise DoctorError(f"`{file}` cannot be read: {error.strerror}", "name a file, or `-` for stdin") from error
+    encoding = "utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    return raw.decode(encoding, errors="replace")
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that the first Ctrl-C or other end sets, so that what was stopped is looked at; a second one ends us."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+    def ended() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    with suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt, and the run is ended by that.
+        for number in numbers:
+            loop.add_signal_handler(number, ended)
+    return stop
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Host], Coroutine[Any, Any, int]]] = {
+    "check": check,
+    "sync": sync,
+    "explain": explain,
+    "fix": fix,
+    "demo": demo,
+}

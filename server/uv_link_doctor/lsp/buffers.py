@@ -1,0 +1,36 @@
+"""The machine as an editor shows it: open buffers come before what is on disk, and the editor makes the edits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lsprotocol import types as lsp
+
+from uv_link_doctor.engine import toml_text
+from uv_link_doctor.engine.model import DoctorError, TextEdit
+from uv_link_doctor.host import Host, edit, local_host, read_text
+from uv_link_doctor.lsp import convert
+from uv_link_doctor.lsp.sessions import DoctorServer
+
+
+def editor_host(ls: DoctorServer) -> Host:
+    """This machine, seen through the client of a server."""
+
+    def read(path: Path) -> str | None:
+        uri = ls.opened.get(path)
+        return read_text(path) if uri is None else ls.workspace.get_text_document(uri).source
+
+    async def change(path: Path, wanted: TextEdit) -> bool:
+        """Lets the client change the file, so that its own undo takes it back; without the client's help, we write."""
+        capabilities = ls.client_capabilities.workspace
+        if not (capabilities and capabilities.apply_edit):
+            return await edit(path, wanted)
+        place = convert.lsp_range(toml_text.range_of(read(path) or "", wanted.span))
+        changes = {ls.uri_of(path): [lsp.TextEdit(place, wanted.new_text)]}
+        answer = await ls.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(lsp.WorkspaceEdit(changes=changes)))
+        if not answer.applied:
+            raise DoctorError(f"the editor did not change `{path}`", answer.failure_reason or "change it by hand")
+        return False
+
+    return replace(local_host(), read_text=read, edit=change)

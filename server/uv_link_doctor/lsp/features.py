@@ -1,0 +1,207 @@
+"""What the server does about documents and commands; loaded with the first message after `initialize`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+from pygls import uris
+from pygls.exceptions import JsonRpcInvalidParams
+
+from uv_link_doctor import doctor
+from uv_link_doctor.engine.model import DoctorError
+from uv_link_doctor.engine.report import document
+from uv_link_doctor.lsp import convert
+from uv_link_doctor.lsp.looks import (
+    apply_remedy,
+    check_and_show,
+    install,
+    install_soon,
+    session_for,
+    showing_problems,
+    trigger,
+)
+from uv_link_doctor.lsp.sessions import DoctorServer
+from uv_link_doctor.options import OnSave
+
+AUTO_SAVE_SECONDS = 10.0
+"""How long an auto-saved file must be left alone before it is installed from (contract, section 6)."""
+
+
+# --- documents ----------------------------------------------------------------------------
+
+
+async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> None:
+    """Reads the project and shows what is wrong already; starts nothing and writes nothing."""
+    path = trigger(params.text_document.uri)
+    if path is None:
+        return
+    ls.opened[path] = params.text_document.uri
+    with showing_problems(ls, path):
+        session, _ = session_for(ls, path)
+        if not session.lock.locked():
+            ls.show(session, await doctor.check(path, ls.host, ls.options_for(path), passive=True, ask=False))
+
+
+def did_close(ls: DoctorServer, params: lsp.DidCloseTextDocumentParams) -> None:
+    """From here on, what is on disk counts; the diagnostics stay."""
+    path = trigger(params.text_document.uri)
+    if path is not None:
+        ls.opened.pop(path, None)
+
+
+def will_save(ls: DoctorServer, params: lsp.WillSaveTextDocumentParams) -> None:
+    """Remembers whose doing the coming save is."""
+    uri = params.text_document.uri
+    if params.reason == lsp.TextDocumentSaveReason.Manual:
+        ls.auto_saved.discard(uri)
+    else:
+        ls.auto_saved.add(uri)
+
+
+def did_change(ls: DoctorServer, params: lsp.DidChangeTextDocumentParams) -> None:
+    """Lets an auto-saved file that is being typed in wait for its quiet time anew."""
+    uri = params.text_document.uri
+    if uri in ls.timers:
+        wait_for_quiet(ls, uri)
+
+
+def did_save(ls: DoctorServer, params: lsp.DidSaveTextDocumentParams) -> None:
+    """Starts what the setting `onSave` says: at once, or for an auto-save when the file has been left alone."""
+    uri = params.text_document.uri
+    if trigger(uri) is None:
+        return
+    if uri in ls.auto_saved:
+        ls.auto_saved.discard(uri)
+        wait_for_quiet(ls, uri)
+        return
+    if timer := ls.timers.pop(uri, None):
+        timer.cancel()
+    saved(ls, uri)
+
+
+def wait_for_quiet(ls: DoctorServer, uri: str) -> None:
+    """Treats the file as saved once nothing has happened to it for a while."""
+    if timer := ls.timers.pop(uri, None):
+        timer.cancel()
+    ls.timers[uri] = asyncio.get_running_loop().call_later(AUTO_SAVE_SECONDS, quiet, ls, uri)
+
+
+def quiet(ls: DoctorServer, uri: str) -> None:
+    """The quiet time is over."""
+    ls.timers.pop(uri, None)
+    saved(ls, uri)
+
+
+def saved(ls: DoctorServer, uri: str) -> None:
+    """Queues the run that a saved file asks for; the last save of a manifest wins, a run under way goes on."""
+    path = trigger(uri)
+    assert path is not None  # noqa: S101  (only triggers get here)
+    options = ls.options_for(path)
+    if options.on_save is OnSave.OFF:
+        return
+    with showing_problems(ls, path):
+        session, manifest = session_for(ls, path)
+        if options.on_save is OnSave.CHECK or not options.trusted:
+            ls.start(check_and_show(ls, session, path))
+        else:
+            install_soon(ls, session, manifest.path)
+
+
+def code_action(ls: DoctorServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+    """The remedies of the diagnostics at the cursor."""
+    if params.context.only and lsp.CodeActionKind.QuickFix not in params.context.only:
+        return []
+    actions: list[lsp.CodeAction] = []
+    for asked in params.context.diagnostics:
+        # A client without `dataSupport` sends the diagnostic back without its data: ours still has it.
+        ours = (shown for shown in ls.shown.get(params.text_document.uri, ()) if same(shown, asked))
+        actions += convert.code_actions(asked if asked.data else next(ours, asked))
+    return actions
+
+
+def same(one: lsp.Diagnostic, other: lsp.Diagnostic) -> bool:
+    """Whether two diagnostics are the same to a reader."""
+    return (one.range, one.code, one.message) == (other.range, other.code, other.message)
+
+
+# --- commands -----------------------------------------------------------------------------
+
+
+async def sync_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
+    """Installs because the user says so."""
+    path = root_argument(arguments)
+    with answering_problems():
+        trusted(ls, path)
+        session, manifest = session_for(ls, path)
+        return document(await ls.start(install(ls, session, manifest.path, agreed=True)))
+
+
+async def check_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
+    """Looks at the project and installs nothing."""
+    path = root_argument(arguments)
+    with answering_problems():
+        options = ls.options_for(path)
+        session, _ = session_for(ls, path)
+        examination = await doctor.check(
+            path, ls.host, options, passive=options.passive or not options.trusted, ask=options.trusted
+        )
+        ls.show(session, examination)
+        return document(examination)
+
+
+def cancel_command(ls: DoctorServer, *arguments: Any) -> None:
+    """Ends the run of a project, and what waits for its end."""
+    path = root_argument(arguments)
+    for session in ls.sessions.values():
+        if session.root == path or path.is_relative_to(session.root):
+            session.waiting.clear()
+            session.stop.set()
+
+
+def explain_command(_: DoctorServer, *arguments: Any) -> dict[str, Any]:
+    """Says what a pasted text of uv means."""
+    match arguments:
+        case (str(text),):
+            return document(doctor.explain(text))
+    raise JsonRpcInvalidParams("`uvLinkDoctor.explain` takes one text")
+
+
+async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
+    """Carries out a remedy, runs uv, looks at every file and shows what is left."""
+    match arguments:
+        case ({"root": str(root), "finding": str(finding), "remedy": str(remedy)},):
+            path = root_argument((root,))
+        case _:
+            raise JsonRpcInvalidParams("`uvLinkDoctor.apply` takes one object with `root`, `finding` and `remedy`")
+    with answering_problems():
+        trusted(ls, path)
+        session, _ = session_for(ls, path)
+        return document(await ls.start(apply_remedy(ls, session, path, finding, remedy)))
+
+
+def root_argument(arguments: Sequence[Any]) -> Path:
+    """The directory that a command's argument names."""
+    match arguments:
+        case (str(uri),) if path := uris.to_fs_path(uri):
+            return Path(path)
+    raise JsonRpcInvalidParams("the argument must be the URI of a project's root")
+
+
+def trusted(ls: DoctorServer, path: Path) -> None:
+    """Raises DoctorError where nothing may be run."""
+    if not ls.options_for(path).trusted:
+        raise DoctorError("the workspace is not trusted, so nothing is run", "trust it first")
+
+
+@contextmanager
+def answering_problems() -> Iterator[None]:
+    """Turns what the user can act on into the request's error, in one sentence."""
+    try:
+        yield
+    except DoctorError as error:
+        raise JsonRpcInvalidParams(f"{error.message}; {error.hint}") from error
