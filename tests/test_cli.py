@@ -228,7 +228,8 @@ def test_a_reader_that_has_had_enough_is_no_fault(run):
     assert said.returncode == 2
 
 
-def test_ctrl_c_ends_uv_and_looks_at_what_it_left(fake_uv, project):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_from_outside_ends_uv_and_looks_at_what_it_left(number, fake_uv, project):
     fake, example = fake_uv(Answer(when=["sync"], steps=[("hold", "")])), project("a")
     (example.environment / "lib/python3.11/site-packages/half-1.0.dist-info").mkdir(parents=True)
     example.environ["PATH"] = f"{fake.path.parent}:{example.environ['PATH']}"
@@ -237,7 +238,7 @@ def test_ctrl_c_ends_uv_and_looks_at_what_it_left(fake_uv, project):
         command, cwd=example.root, env=example.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         held = fake.held()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=20)
     assert held.gone()
     assert process.returncode == 2

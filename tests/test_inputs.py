@@ -34,7 +34,7 @@ class Place:
     def look(self) -> dict[str, object]:
         manifest = understood(self.root / "pyproject.toml", self.text)
         return {
-            "inputs": inputs(manifest, self.root, self.environ, self.options),
+            "inputs": inputs(manifest, self.root, (), self.environ, self.options),
             "outputs": outputs(self.root, self.root / ".venv"),
         }
 

@@ -61,13 +61,12 @@ async def examine(
     run, and what it left is looked at. After a clean run the files of the packages it installed are left to
     `look_at_files`. Raises DoctorError.
     """
-    case = await read_case(path, host, options, ask=True)
+    case = await read_case(path, host, options, ask=True, link_mode=link_mode)
     missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if case.uv is None or missing is not None:
         return case.examination(Verdict.NOT_RUN, missing)
-    if link_mode is None and case.project.remembered_copy:
-        link_mode = LinkMode.COPY
-    command = plan.sync_command(case.uv.path, link_mode=link_mode, reinstall=reinstall, args=options.sync_args)
+    mode = _forced_mode(case.project.remembered_copy, options, link_mode)
+    command = plan.sync_command(case.uv.path, link_mode=mode, reinstall=reinstall, args=options.sync_args)
     # Whoever forbids downloads is not asked to allow one.
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
     variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
@@ -176,10 +175,10 @@ class Case:
         return f"the variable `{name}` is `{value}`"
 
 
-async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> Case:
+async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link_mode: LinkMode | None = None) -> Case:
     """The project that holds the path and the uv it would be installed with; raises DoctorError.
 
-    `ask=False` starts no process, so that uv's version stays unknown.
+    `ask=False` starts no process, so that uv's version stays unknown; `link_mode` is one that a run is to use.
     """
     environ = environ_of(host, options)
     manifest = find_manifest(path, host.read_text)
@@ -187,8 +186,8 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> C
     uv = await find_uv(options.uv_path, environ, ask=ask)
     remembered_copy = state.load(host.state, root).copy_because is not None
     invocation = _invocation(manifest.path.parent, environ, options, uv.version if uv else None)
-    if remembered_copy:
-        invocation = replace(invocation, arguments=("--link-mode", LinkMode.COPY, *invocation.arguments))
+    if mode := _forced_mode(remembered_copy, options, link_mode):
+        invocation = replace(invocation, arguments=(*invocation.arguments, "--link-mode", mode))
     lock = root / "uv.lock"
     project = Project(
         directory=manifest.path.parent,
@@ -200,6 +199,13 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool) -> C
         remembered_copy=remembered_copy,
     )
     return Case(project, uv, host, options)
+
+
+def _forced_mode(remembered_copy: bool, options: Options, wanted: LinkMode | None) -> LinkMode | None:  # noqa: FBT001
+    """The link mode that uv is given beyond the user's arguments: the wanted one, else the remembered one."""
+    if wanted is not None or not remembered_copy or any(it.startswith("--link-mode") for it in options.sync_args):
+        return wanted
+    return LinkMode.COPY
 
 
 def environ_of(host: Host, options: Options) -> dict[str, str]:
@@ -235,6 +241,8 @@ async def _intent(
     project = case.project
     question = plan.dry_run_command(command, uv)
     if question is None:
+        if environment.is_forsaken(project.environment):
+            return plan.Intent(recreates=True), None
         pin = case.host.read_text(project.root / ".python-version")
         requires = manifests.requires_python(project.manifest)
         return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None
@@ -248,15 +256,19 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
     if said.exit_code != 0 and not stopped and reading.complaint is None and not _failed(reading):
         reading = replace(reading, complaint=Complaint(message=_ending(said)))
     clean = said.exit_code == 0 and reading.complaint is None and not _failed(reading)
+    said_failures = reading.failures
     lock = case.project.root / "uv.lock"
     case = replace(case, project=replace(case.project, lockfile=lock if lock.is_file() else None))
     verification = case.verify(() if clean else None)
+    if clean and not reading.failures:
+        # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
+        reading = replace(reading, failures=_held(case, verification, reading, passive=case.options.passive))
     wrong = not clean or bool(reading.failures or verification.broken)
     facts = None
     if wrong or not quick:
         facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
-    if reading.failures or clean:
-        _remember_failure(said if reading.failures else None, case)
+    if said_failures or clean:
+        _remember_failure(said if said_failures else None, case, keep=bool(reading.failures))
     verdict = _verdict(reading, verification)
     return Examination(
         verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
@@ -272,10 +284,8 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
 def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, hashes: bool) -> Examination:
     """The examination of a project without a run: its files, and the last failure as long as it still holds."""
     verification = case.verify(packages, hashes=hashes)
-    last = state.load(case.host.state, case.project.root).last_failure
-    reading = Reading(platform=PLATFORM) if last is None else transcript.read(last.stderr, PLATFORM)
-    failures = tuple(failure for failure in reading.failures if _holds(failure, case, verification))
-    reading = replace(reading, complaint=None, failures=failures)
+    reading = Reading(platform=PLATFORM)
+    reading = replace(reading, failures=_held(case, verification, None, passive=passive))
     facts = _facts(reading, verification, case, passive=passive)
     found = explain_findings.findings(reading, facts)
     return Examination(
@@ -288,17 +298,43 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     )
 
 
-def _holds(failure: Failure, case: Case, verification: Verification) -> bool:
-    """Whether what a remembered run could not do would still be so."""
+def _held(case: Case, verification: Verification, clean: Reading | None, *, passive: bool) -> tuple[Failure, ...]:
+    """The failures of the last run that had any, as far as they would still be so.
+
+    `clean` is what a run has said since then that had none: a package it left out is not wanted, and one that it has
+    installed would have met a lasting trouble with links again.
+    """
+    last = state.load(case.host.state, case.project.root).last_failure
+    failures = () if last is None else transcript.read(last.stderr, PLATFORM).failures
+    held = []
+    for failure in failures:
+        if failure.outcome is Outcome.DEGRADED:
+            holds = not (clean and clean.installed) and _links_fail(failure, case, passive=passive)
+        else:
+            holds = bool(verification.broken) or (clean is None and _is_wanted(failure.package, case))
+        if holds:
+            held.append(failure)
+    return tuple(held)
+
+
+def _is_wanted(package: str | None, case: Case) -> bool:
+    """Whether an environment lacks a package that its lockfile, as far as there is one, names."""
     project = case.project
-    if failure.outcome is Outcome.FAILED:
-        if verification.broken or failure.package is None:
-            return bool(verification.broken)
-        names = {found.name for found in environment.installed(project.environment).distributions}
-        lock = _text_or_nothing(project.lockfile, case.host) if project.lockfile else ""
-        wanted = not lock or lockfile.entry(lock, failure.package) is not None
-        return wanted and failure.package not in names
-    return not project.remembered_copy and project.settings.link_mode.value != LinkMode.COPY
+    if package is None or not project.environment.exists():
+        return False
+    names = {found.name for found in environment.installed(project.environment).distributions}
+    lock = _text_or_nothing(project.lockfile, case.host) if project.lockfile else ""
+    return package not in names and (not lock or lockfile.entry(lock, package) is not None)
+
+
+def _links_fail(failure: Failure, case: Case, *, passive: bool) -> bool:
+    """Whether the next install would fall back again: it is to link, and no trial shows that this works by now."""
+    settings_in_force = case.project.settings
+    if settings_in_force.link_mode.value == LinkMode.COPY or failure.operation is None:
+        return False
+    cache = Path(settings_in_force.cache_dir.value)
+    trial = places(cache, case.project.environment, environ=case.environ, passive=passive).trial
+    return trial.works.get(failure.operation) is not True
 
 
 def _facts(reading: Reading, verification: Verification, case: Case, *, passive: bool) -> Facts:
@@ -361,8 +397,9 @@ def _ending(said: Transcript) -> str:
     return f"uv ended with exit code {said.exit_code} and did not say why"
 
 
-def _remember_failure(said: Transcript | None, case: Case) -> None:
+def _remember_failure(said: Transcript | None, case: Case, *, keep: bool) -> None:
+    """Remembers a run with failures; forgets the one before after a clean run, unless it is to be kept."""
     remembered = state.load(case.host.state, case.project.root)
-    if remembered.last_failure != said:
+    if remembered.last_failure != said and not (said is None and keep):
         with suppress(OSError):  # Without it, only a later `check` knows less.
             state.save(case.host.state, replace(remembered, last_failure=said))

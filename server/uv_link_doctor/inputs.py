@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from uv_link_doctor.engine import manifests
@@ -14,16 +14,17 @@ Stamp = tuple[int, int, int] | None
 """Time of change, size and number of a file; None: there is none."""
 
 
-def inputs(manifest: Manifest, root: Path, environ: Mapping[str, str], options: Options) -> object:
+def inputs(
+    manifest: Manifest, root: Path, members: Iterable[Path], environ: Mapping[str, str], options: Options
+) -> object:
     """The manifest's parts that matter, the other files' stamps, and the settings; as they are before a run.
 
     The parts come from the text, so that a comment or another tool's table changes nothing; of other files a stamp has
-    to do: reading them all would cost more than uv's own look at them. Other members' manifests are left out: a save of
-    one starts a run of its own.
+    to do: reading them all would cost more than uv's own look at them. `members` are the manifests of the workspace.
     """
     return (
         manifests.dependency_inputs(manifest.data),
-        tuple(_stamp(path) for path in _files(manifest, root, environ)),
+        tuple(_stamp(path) for path in _files(manifest, root, members, environ)),
         sorted((name, value) for name, value in environ.items() if name.startswith("UV_") or name == "PATH"),
         options,
     )
@@ -34,9 +35,10 @@ def outputs(root: Path, environment: Path) -> object:
     return tuple(_stamp(path) for path in (f"{root}/uv.lock", *_environment_files(environment)))
 
 
-def _files(manifest: Manifest, root: Path, environ: Mapping[str, str]) -> Iterator[str]:
+def _files(manifest: Manifest, root: Path, members: Iterable[Path], environ: Mapping[str, str]) -> Iterator[str]:
     """Whatever uv reads from the root, the directories above it and the user's settings, besides the manifest."""
     yield f"{environ.get('XDG_CONFIG_HOME') or environ.get('HOME', '') + '/.config'}/uv/uv.toml"
+    yield from (str(member) for member in members if member != manifest.path)
     for directory in (root, *root.parents):
         for name in ("uv.toml", ".python-version", MANIFEST):
             path = f"{directory}/{name}"

@@ -55,6 +55,8 @@ class Editor:
     settings: dict[str, Any]
     diagnostics: dict[Path, list[lsp.Diagnostic]] = field(default_factory=dict)
     published: int = 0
+    asked: int = 0
+    """How often the server has asked for the settings."""
     messages: list[lsp.ShowMessageParams] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     questions: list[lsp.ShowMessageRequestParams] = field(default_factory=list)
@@ -172,7 +174,8 @@ async def editing(
     command = [*WITHOUT_PRIVILEGES, sys.executable, "-m", "uv_link_doctor", "server"]
     await client.start_io(*command, env=dict(environ))
     try:
-        options = {"trace": "messages", **editor.settings, "trusted": trusted}
+        given = {} if editor.capabilities.configuration else editor.settings
+        options = {"trace": "messages", **given, "trusted": trusted}
         await client.initialize_async(
             lsp.InitializeParams(
                 capabilities=editor.capabilities.lsp(),
@@ -226,7 +229,10 @@ def _listen(editor: Editor) -> None:
         return editor._applied(params.edit)
 
     @client.feature(lsp.WORKSPACE_CONFIGURATION)
-    def configuration(params: lsp.ConfigurationParams) -> list[Any]:
+    async def configuration(params: lsp.ConfigurationParams) -> list[Any]:
+        async with editor.changed:
+            editor.asked += 1
+            editor.changed.notify_all()
         return [editor.settings for _ in params.items]
 
     @client.feature(lsp.WINDOW_SHOW_MESSAGE_REQUEST)

@@ -63,6 +63,8 @@ def _summary(examination: Examination) -> str:
     verification = examination.verification
     broken = () if verification is None else verification.broken
     text = _VERDICTS[examination.verdict]
+    if examination.verdict is Verdict.NOT_A_LINK_FAILURE and examination.project is not None:
+        text = "uv failed, but not for a link"
     if examination.verdict is Verdict.HEALTHY and not (verification and verification.verified):
         return "Nothing wrong was found; the environment could not be verified"
     if examination.verdict is Verdict.NOT_RUN and examination.transcript is not None:

@@ -129,6 +129,15 @@ def python(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
+def is_forsaken(environment: Path) -> bool:
+    """Whether something is there, but no interpreter that works: its Python was removed, or it never was one."""
+    environment = followed(environment)
+    try:
+        return any(os.scandir(environment)) and not os.path.isfile(python(environment))  # noqa: PTH113  (the same)
+    except OSError:
+        return False
+
+
 def python_version(environment: Path) -> tuple[int, int, int] | None:
     """The interpreter's, as `pyvenv.cfg` says: `version_info` by uv and virtualenv, `version` by venv."""
     try:

@@ -48,7 +48,8 @@ def state_directory() -> Path:
 
 
 def load(directory: Path, root: Path) -> ProjectState:
-    """The state of the project at `root`; an unreadable or foreign file counts as none."""
+    """The state of the project at `root`, whatever path leads there; an unreadable or foreign file counts as none."""
+    root = Path(os.path.realpath(root))
     try:
         known = _state(json.loads(_file(directory, root).read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):

@@ -13,7 +13,7 @@ from pygls import uris
 from pygls.exceptions import JsonRpcInvalidParams
 
 from uv_link_doctor import doctor
-from uv_link_doctor.engine.model import DoctorError
+from uv_link_doctor.engine.model import Code, DoctorError
 from uv_link_doctor.engine.report import document
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.looks import (
@@ -21,11 +21,12 @@ from uv_link_doctor.lsp.looks import (
     check_and_show,
     install,
     install_soon,
+    look,
     session_for,
     showing_problems,
     trigger,
 )
-from uv_link_doctor.lsp.sessions import DoctorServer
+from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.options import OnSave
 
 AUTO_SAVE_SECONDS = 10.0
@@ -43,7 +44,8 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
     ls.opened[path] = params.text_document.uri
     with showing_problems(ls, path):
         session, _ = session_for(ls, path)
-        if not session.lock.locked():
+        # A passive look cannot judge again what uv itself has said: that stands until the next run.
+        if not session.lock.locked() and not said_by_uv(session):
             ls.show(session, await doctor.check(path, ls.host, ls.options_for(path), passive=True, ask=False))
 
 
@@ -145,13 +147,8 @@ async def check_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     """Looks at the project and installs nothing."""
     path = root_argument(arguments)
     with answering_problems():
-        options = ls.options_for(path)
         session, _ = session_for(ls, path)
-        examination = await doctor.check(
-            path, ls.host, options, passive=options.passive or not options.trusted, ask=options.trusted
-        )
-        ls.show(session, examination)
-        return document(examination)
+        return document(await look(ls, session, path))
 
 
 def cancel_command(ls: DoctorServer, *arguments: Any) -> None:
@@ -196,6 +193,12 @@ def trusted(ls: DoctorServer, path: Path) -> None:
     """Raises DoctorError where nothing may be run."""
     if not ls.options_for(path).trusted:
         raise DoctorError("the workspace is not trusted, so nothing is run", "trust it first")
+
+
+def said_by_uv(session: Session) -> bool:
+    """Whether the last look shows what only a run, or uv's own answer, can judge."""
+    found = session.examination.findings if session.examination else ()
+    return any(finding.code in {Code.SYNC_FAILED, Code.UV_MISSING} for finding in found)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.progress import progress
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.options import Options, Trace
-from uv_link_doctor.project import TRIGGERS, find_manifest, workspace_root
+from uv_link_doctor.project import TRIGGERS, find_manifest, member_manifests, workspace_root
 
 
 def trigger(uri: str) -> Path | None:
@@ -49,28 +49,47 @@ def session_for(ls: DoctorServer, path: Path) -> tuple[Session, Manifest]:
 
 
 def _inputs(ls: DoctorServer, root: Path, path: Path) -> object:
-    """What an install of the project would depend on at this moment; raises DoctorError."""
+    """What an install of the project would depend on at this moment; raises DoctorError.
+
+    It is what is on disk that counts: uv does not see what is typed and not saved.
+    """
     options = ls.options_for(path)
-    return inputs(find_manifest(path, ls.host.read_text), root, doctor.environ_of(ls.host, options), options)
+    members = member_manifests(root, read_text)
+    return inputs(find_manifest(path, read_text), root, members, doctor.environ_of(ls.host, options), options)
 
 
 @contextmanager
 def showing_problems(ls: DoctorServer, path: Path) -> Iterator[None]:
-    """Turns what the user can act on into a diagnostic of the file it is about."""
+    """Turns what the user can act on into a diagnostic of the file it is about, until the file can be looked at again.
+
+    A `uv.toml` need not belong to a project.
+    """
     try:
         yield
     except DoctorError as error:
+        if path.name == "uv.toml" and error.location is None:
+            return
         finding = findings.problem(error, path)
         place = finding.location.path if finding.location else path
-        ls.publish(ls.uri_of(place), [convert.diagnostic(finding, path.parent)])
+        ls.show_problem(path, ls.uri_of(place), convert.diagnostic(finding, path.parent))
+    else:
+        ls.drop_problem(path)
+
+
+async def look(ls: DoctorServer, session: Session, path: Path) -> Examination:
+    """A look without a run, once no run is under way: what uv is writing is not broken."""
+    options = ls.options_for(path)
+    async with session.lock:
+        passive = options.passive or not options.trusted
+        examination = await doctor.check(path, ls.host, options, passive=passive, ask=options.trusted)
+        ls.show(session, examination)
+    return examination
 
 
 async def check_and_show(ls: DoctorServer, session: Session, path: Path) -> None:
     """A look without a run, on save."""
-    options = ls.options_for(path)
     with showing_problems(ls, path):
-        passive = options.passive or not options.trusted
-        ls.show(session, await doctor.check(path, ls.host, options, passive=passive, ask=options.trusted))
+        await look(ls, session, path)
 
 
 def install_soon(ls: DoctorServer, session: Session, manifest: Path, *, agreed: bool = False) -> None:
@@ -94,7 +113,8 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
                     continue
             examination = await install(ls, session, path, agreed=agreed)
             question = next((finding for finding in examination.findings if findings.is_question(finding)), None)
-            if question and question.message not in session.declined:
+            if question and question.message not in session.declined | session.asking:
+                session.asking.add(question.message)
                 ls.start(_ask(ls, session, path, question))
 
 
@@ -130,7 +150,8 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
         after = await repair.apply(found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
         ls.show(session, after)
         _log_run(ls, after, options)
-    _tell_of_repair(ls, after, offered)
+        if not session.stop.is_set():
+            _tell_of_repair(ls, after, offered)
     return after
 
 
@@ -167,11 +188,13 @@ async def _ask(ls: DoctorServer, session: Session, manifest: Path, question: Fin
     """Asks for the user's word where the client can; the finding with its code action stands meanwhile."""
     window = ls.client_capabilities.window
     if not (window and window.show_message):
+        session.asking.discard(question.message)
         return
     yes, no = lsp.MessageActionItem("Go ahead"), lsp.MessageActionItem("Not now")
     answer = await ls.window_show_message_request_async(
         lsp.ShowMessageRequestParams(lsp.MessageType.Warning, question.message, [yes, no])
     )
+    session.asking.discard(question.message)
     if answer is not None and answer.title == yes.title:
         install_soon(ls, session, manifest, agreed=True)
     else:

@@ -64,13 +64,13 @@ def initialize(ls: DoctorServer, params: lsp.InitializeParams) -> None:
     """Takes the options and the client's word on trust."""
     given = params.initialization_options
     given = given if isinstance(given, Mapping) else {}
-    section = given.get("uvLinkDoctor", given)
-    trusted = given.get("trusted", True) is not False
-    ls.options, complaints = read_options(section, trusted=trusted)
+    ls.section = given.get("uvLinkDoctor", given)
+    ls.options, complaints = read_options(ls.section, trusted=given.get("trusted", True) is not False)
     for complaint in complaints:
         ls.say(complaint)
     with suppress(NotImplementedError):  # Windows has no such handlers.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: ls.start(exit_now(ls)))
+        for name in ("SIGTERM", "SIGHUP", "SIGINT"):
+            asyncio.get_running_loop().add_signal_handler(signal.Signals[name], lambda: ls.start(exit_now(ls)))
 
 
 @server.feature(lsp.INITIALIZED)
@@ -91,25 +91,39 @@ async def initialized(ls: DoctorServer, _: lsp.InitializedParams) -> None:
 async def did_change_configuration(ls: DoctorServer, params: lsp.DidChangeConfigurationParams) -> None:
     """Takes the settings as they are now; what follows uses them, a run under way does not."""
     if isinstance(params.settings, Mapping) and "uvLinkDoctor" in params.settings:
-        ls.options, complaints = read_options(params.settings["uvLinkDoctor"], trusted=ls.options.trusted)
+        ls.section = params.settings["uvLinkDoctor"]
+        ls.options, complaints = read_options(ls.section, trusted=ls.options.trusted)
         for complaint in complaints:
             ls.say(complaint)
     await pull_options(ls)
 
 
+@server.feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
+async def did_change_folders(ls: DoctorServer, _: lsp.DidChangeWorkspaceFoldersParams) -> None:
+    """Asks for the settings of the folders that there are now."""
+    await pull_options(ls)
+
+
 async def pull_options(ls: DoctorServer) -> None:
-    """Asks the client for the settings of each folder."""
+    """Asks the client for the settings, in general and of each folder; what it leaves out stays as it was given."""
     workspace = ls.client_capabilities.workspace
-    folders = list(ls.workspace.folders)
-    if not (workspace and workspace.configuration and folders):
+    if not (workspace and workspace.configuration):
         return
-    items = [lsp.ConfigurationItem(scope_uri=uri, section="uvLinkDoctor") for uri in folders]
+    scopes = [None, *ls.workspace.folders]
+    items = [lsp.ConfigurationItem(scope_uri=scope, section="uvLinkDoctor") for scope in scopes]
     answers = await ls.workspace_configuration_async(lsp.ConfigurationParams(items))
     complained: set[str] = set()
-    for uri, answer in zip(folders, answers, strict=False):
-        if answer is not None:
-            ls.folder_options[uri], complaints = read_options(answer, trusted=ls.options.trusted)
-            complained.update(complaints)
+    ls.folder_options.clear()
+    for scope, answer in zip(scopes, answers, strict=False):
+        base = ls.section if isinstance(ls.section, Mapping) else {}
+        options, complaints = read_options(
+            {**base, **answer} if isinstance(answer, Mapping) else answer or base, trusted=ls.options.trusted
+        )
+        complained.update(complaints)
+        if scope is None:
+            ls.options = options
+        else:
+            ls.folder_options[scope] = options
     for complaint in sorted(complained):
         ls.say(complaint)
 

@@ -42,6 +42,8 @@ class Session:
     """The last look, whose findings the diagnostics show."""
     clean: dict[Path, tuple[object, object]] = field(default_factory=dict)
     """By manifest: what the last clean run depended on, and what it made."""
+    asking: set[str] = field(default_factory=set)
+    """Questions the user is being asked."""
     declined: set[str] = field(default_factory=set)
     """Questions the user has answered with no; they are not asked again by a request."""
     published: set[str] = field(default_factory=set)
@@ -53,10 +55,16 @@ class DoctorServer(LanguageServer):
 
     def __init__(self) -> None:
         super().__init__("uv-link-doctor", __version__, protocol_cls=DoctorProtocol)
+        self.section: object = None
+        """The settings as the client gave them at first, or pushed them since."""
         self.options = Options()
         self.folder_options: dict[str, Options] = {}
         """By the URI of the workspace folder, where the client has settings for each."""
         self.sessions: dict[Path, Session] = {}
+        self.found: dict[str, list[lsp.Diagnostic]] = {}
+        """By URI: what the last looks have found."""
+        self.problems: dict[Path, tuple[str, lsp.Diagnostic]] = {}
+        """By the file that was to be looked at: what kept us from it, and on which URI that stands."""
         self.shown: dict[str, list[lsp.Diagnostic]] = {}
         """By URI: what the client shows of ours."""
         self.opened: dict[Path, str] = {}
@@ -75,10 +83,9 @@ class DoctorServer(LanguageServer):
 
     def options_for(self, path: Path) -> Options:
         """The options of the folder that holds the path."""
-        for uri, options in self.folder_options.items():
-            if path.is_relative_to(uris.to_fs_path(uri) or "?"):
-                return options
-        return self.options
+        folders = {uris.to_fs_path(uri) or "?": options for uri, options in self.folder_options.items()}
+        holding = [folder for folder in folders if path.is_relative_to(folder)]
+        return folders[max(holding, key=len)] if holding else self.options
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begins work that `end` ends, beside the message loop; a fault of ours is shown and ends nothing else."""
@@ -127,7 +134,26 @@ class DoctorServer(LanguageServer):
             self.publish(uri, diagnostics)
 
     def publish(self, uri: str, diagnostics: list[lsp.Diagnostic]) -> None:
+        """Makes a file show what a look has found there."""
+        self.found[uri] = diagnostics
+        self._refresh(uri)
+
+    def show_problem(self, path: Path, uri: str, diagnostic: lsp.Diagnostic) -> None:
+        """Shows what kept us from looking at a file, beside what was found before."""
+        self.drop_problem(path)
+        self.problems[path] = (uri, diagnostic)
+        self._refresh(uri)
+
+    def drop_problem(self, path: Path) -> None:
+        """A file could be looked at again."""
+        if path in self.problems:
+            uri, _ = self.problems.pop(path)
+            self._refresh(uri)
+
+    def _refresh(self, uri: str) -> None:
         """Tells the client what a file shows, if that is not what it shows already."""
+        problems = [diagnostic for place, diagnostic in self.problems.values() if place == uri]
+        diagnostics = [*self.found.get(uri, []), *problems]
         if self.shown.get(uri) != diagnostics:
             self.shown[uri] = diagnostics
             self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, diagnostics))

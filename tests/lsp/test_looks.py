@@ -1,0 +1,122 @@
+"""What a finding's life is: it comes with a look, stays as long as it holds, and goes when it is over."""
+
+import pytest
+from kit.cloud import STOPS
+from kit.editor import Capabilities, editing
+from kit.fake_uv import Answer
+
+
+async def saved(editor, example) -> None:
+    before = editor.finished
+    editor.save(example.manifest)
+    await editor.until(lambda: editor.finished > before, "the end of a run")
+
+
+async def test_what_was_not_saved_was_not_installed(project, uv_binary):
+    example = project("idna")
+    text = example.manifest.read_text()
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv_binary("newest"))}) as editor:
+        editor.open(example.manifest)
+        editor.write(example.manifest, text.replace('"idna"', '"certifi"'))
+        await editor.execute("uvLinkDoctor.sync", example.root.as_uri())
+        assert not example.imports("certifi.core")
+        await saved(editor, example)
+        assert example.imports("certifi.core")
+
+
+@pytest.mark.parametrize("version", ["0.4.18", "newest"])
+async def test_a_second_run_does_not_hide_the_cause(version, cloud_folder, project, uv_binary):
+    folder, uv = cloud_folder(STOPS), uv_binary(version)
+    assert project("httpx", root=folder.synced / "first", cache=folder.cache).run(uv, "sync").returncode == 0
+    example = project("httpx", root=folder.synced / "second", cache=folder.cache)
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
+        editor.open(example.manifest)
+        for _ in range(3):
+            await saved(editor, example)
+            (diagnostic,) = await editor.sees(example.manifest, "link-failed")
+        (preferred,) = [it for it in await editor.quick_fixes(example.manifest, diagnostic) if it.is_preferred]
+        assert (await editor.accept(preferred))["findings"] == []
+
+
+async def test_a_fallback_is_shown_until_links_work(project, other_filesystem, uv_binary, tmp_path):
+    example = project("idna", cache=other_filesystem / "cache")
+    settings = {"uvPath": str(uv_binary("newest"))}
+    async with editing(example.environ, example.root, settings=settings) as editor:
+        editor.open(example.manifest)
+        for _ in range(2):
+            await saved(editor, example)
+            await editor.sees(example.manifest, "link-degraded")
+    async with editing(
+        example.environ | {"UV_CACHE_DIR": str(tmp_path / "cache")}, example.root, settings=settings
+    ) as editor:
+        editor.open(example.manifest)
+        await saved(editor, example)
+        await editor.sees(example.manifest)
+
+
+async def test_an_old_uv_asks_before_it_replaces_an_environment_whose_python_is_gone(project, uv_binary):
+    example, uv = project("idna"), uv_binary("0.4.18")
+    assert example.run(uv, "sync").returncode == 0
+    own = example.environment / "notes.txt"
+    own.write_text("the user's own")
+    for python in (example.environment / "bin").glob("python*"):
+        python.unlink()
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        await editor.until(lambda: len(editor.questions) == 1, "the question")
+    assert own.read_text() == "the user's own"
+
+
+async def test_opening_another_file_leaves_what_uv_has_said(project, uv_binary):
+    example = project("no-such-package")
+    (example.root / "uv.toml").write_text("")
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv_binary("newest"))}) as editor:
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        await editor.sees(example.manifest, "sync-failed")
+        editor.open(example.root / "uv.toml")
+        await editor.heard()
+        await editor.sees(example.manifest, "sync-failed")
+
+
+async def test_a_typo_stands_beside_the_findings_and_goes_with_its_repair(fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    (example.environment / "lib/python3.11/site-packages/half-1.0.dist-info").mkdir(parents=True)
+    good = example.manifest.read_text()
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.open(example.manifest)
+        await editor.sees(example.manifest, "environment-broken")
+        editor.write(example.manifest, "[project")
+        editor.save(example.manifest)
+        await editor.sees(example.manifest, "environment-broken", "sync-failed")
+        editor.write(example.manifest, good)
+        editor.save(example.manifest)
+        await editor.sees(example.manifest, "environment-broken")
+
+
+async def test_a_uv_toml_of_no_project_is_left_alone(project, tmp_path):
+    example = project("a")
+    lonely = tmp_path / "elsewhere" / "uv.toml"
+    lonely.parent.mkdir()
+    lonely.write_text("")
+    async with editing(example.environ, example.root) as editor:
+        editor.open(lonely)
+        editor.save(lonely)
+        await editor.heard()
+        assert not editor.diagnostics.get(lonely)
+
+
+@pytest.mark.parametrize("open_folders", [0, 1, 2], ids=["no folder", "the folder", "the folder and the one above"])
+async def test_the_clients_settings_count_wherever_the_file_is(open_folders, fake_uv, project):
+    fake, example = fake_uv(Answer()), project("a")
+    folders = [example.root.parent, example.root][2 - open_folders :]
+    settings = {"uvPath": str(fake.path), "onSave": "off"}
+    capabilities = Capabilities(configuration=True)
+    async with editing(example.environ, *folders, settings=settings, capabilities=capabilities) as editor:
+        editor.open(example.manifest)
+        await editor.until(lambda: editor.asked > 0, "the question for the settings")
+        await editor.heard()
+        editor.save(example.manifest)
+        await editor.heard()
+    assert fake.invocations("sync") == []
