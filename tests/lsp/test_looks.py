@@ -33,7 +33,8 @@ async def test_a_second_run_does_not_hide_the_cause(version, cloud_folder, proje
         editor.open(example.manifest)
         for _ in range(3):
             await saved(editor, example)
-            (diagnostic,) = await editor.sees(example.manifest, "link-failed")
+            await editor.sees(example.manifest, "link-failed")
+        (diagnostic,) = editor.diagnostics[example.manifest]
         (preferred,) = [it for it in await editor.quick_fixes(example.manifest, diagnostic) if it.is_preferred]
         assert (await editor.accept(preferred))["findings"] == []
 
@@ -115,8 +116,8 @@ async def test_the_clients_settings_count_wherever_the_file_is(open_folders, fak
     capabilities = Capabilities(configuration=True)
     async with editing(example.environ, *folders, settings=settings, capabilities=capabilities) as editor:
         editor.open(example.manifest)
+        editor.save(example.manifest)
         await editor.until(lambda: editor.asked > 0, "the question for the settings")
         await editor.heard()
-        editor.save(example.manifest)
         await editor.heard()
     assert fake.invocations("sync") == []

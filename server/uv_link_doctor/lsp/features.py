@@ -42,6 +42,7 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
     if path is None:
         return
     ls.opened[path] = params.text_document.uri
+    await ls.settings_known()
     with showing_problems(ls, path):
         session, _ = session_for(ls, path)
         # A passive look cannot judge again what uv itself has said: that stands until the next run.
@@ -72,9 +73,10 @@ def did_change(ls: DoctorServer, params: lsp.DidChangeTextDocumentParams) -> Non
         wait_for_quiet(ls, uri)
 
 
-def did_save(ls: DoctorServer, params: lsp.DidSaveTextDocumentParams) -> None:
+async def did_save(ls: DoctorServer, params: lsp.DidSaveTextDocumentParams) -> None:
     """Starts what the setting `onSave` says: at once, or for an auto-save when the file has been left alone."""
     uri = params.text_document.uri
+    await ls.settings_known()
     if trigger(uri) is None:
         return
     if uri in ls.auto_saved:

@@ -84,7 +84,10 @@ async def initialized(ls: DoctorServer, _: lsp.InitializedParams) -> None:
             lsp.DidChangeConfigurationRegistrationOptions(section="uvLinkDoctor"),
         )
         await ls.client_register_capability_async(lsp.RegistrationParams([registration]))
-    await pull_options(ls)
+    try:
+        await pull_options(ls)
+    finally:
+        ls.settled.set()
 
 
 @server.feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from uv_link_doctor.host import Host
 
 T = TypeVar("T")
+
+SETTINGS_SECONDS = 2.0
+"""How long a client may take to answer with its settings before the defaults count."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,8 @@ class DoctorServer(LanguageServer):
         self.section: object = None
         """The settings as the client gave them at first, or pushed them since."""
         self.options = Options()
+        self.settled = asyncio.Event()
+        """The client has been asked for its settings and has answered."""
         self.folder_options: dict[str, Options] = {}
         """By the URI of the workspace folder, where the client has settings for each."""
         self.sessions: dict[Path, Session] = {}
@@ -86,6 +92,11 @@ class DoctorServer(LanguageServer):
         folders = {uris.to_fs_path(uri) or "?": options for uri, options in self.folder_options.items()}
         holding = [folder for folder in folders if path.is_relative_to(folder)]
         return folders[max(holding, key=len)] if holding else self.options
+
+    async def settings_known(self) -> None:
+        """Returns when the client's settings are known, or after a moment in which it did not give them."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.settled.wait(), SETTINGS_SECONDS)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begins work that `end` ends, beside the message loop; a fault of ours is shown and ends nothing else."""
