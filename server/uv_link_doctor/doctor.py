@@ -234,7 +234,7 @@ def _invocation(
 async def _intent(
     command: tuple[str, ...], case: Case, uv: Uv, variables: Mapping[str, str], stop: asyncio.Event | None
 ) -> tuple[plan.Intent, Transcript | None]:
-    """What the command would do, and, where uv failed already when it was asked, what it said.
+    """What the command would do, and what uv said where that settles it: it failed, or it has nothing to do.
 
     A run after a failed question would be no wiser, but might delete the environment before it fails in the same way.
     """
@@ -247,7 +247,8 @@ async def _intent(
         requires = manifests.requires_python(project.manifest)
         return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None
     said = await case.host.run(question, cwd=project.directory, environ=variables, stop=stop)
-    return plan.read_intent(said), None if said.exit_code == 0 else said
+    intent = plan.read_intent(said)
+    return intent, said if said.exit_code != 0 or intent.idle else None
 
 
 def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> Examination:

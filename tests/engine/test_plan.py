@@ -143,3 +143,20 @@ def test_a_dry_run_tells_what_needs_the_users_word(answer, expected):
 )
 def test_a_uv_that_cannot_be_asked_is_foreseen_by_the_environments_python(environment, requires, pin, recreates):
     assert plan.unasked_intent(environment, requires, pin).recreates is recreates
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "lock", "idle"),
+    [
+        ("check", [], "check", True),
+        ("check", [], "update", False),
+        ("create", [], "check", False),
+        ("check", [{"name": "a", "version": "1", "action": "installed"}], "check", False),
+        ("check", None, "check", False),
+        ("check", [], None, False),
+    ],
+)
+def test_uv_has_nothing_to_do_only_where_it_says_so_of_all(action, changes, lock, idle):
+    sync = {"action": action} | ({} if changes is None else {"changes": changes})
+    answer = {"sync": sync} | ({} if lock is None else {"lock": {"action": lock}})
+    assert plan.read_intent(said(stdout=json.dumps(answer))).idle is idle

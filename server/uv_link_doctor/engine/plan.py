@@ -84,6 +84,8 @@ class Intent:
     """Packages that would be gone afterwards."""
     downloads_python: bool = False
     """It would download a Python, since none at hand fits."""
+    idle: bool = False
+    """uv has said in so many words that it would change nothing, neither the environment nor the lockfile."""
 
 
 def dry_run_command(command: Sequence[str], uv: Uv) -> tuple[str, ...] | None:
@@ -101,11 +103,15 @@ def read_intent(dry_run: Transcript) -> Intent:
     """
     if dry_run.exit_code != 0:
         return Intent(downloads_python="No interpreter found for" in dry_run.stderr)
+    idle = False
     try:
-        sync = json.loads(dry_run.stdout)["sync"]
+        answer = json.loads(dry_run.stdout)
+        sync = answer["sync"]
         changes = [(change["action"], change["name"]) for change in sync.get("changes", ())]
         replaced = sync["action"] == "replace"
-    except (ValueError, LookupError, TypeError):
+        # Since 0.9.20; before, it keeps silent about the packages.
+        idle = sync.get("changes") == [] and sync["action"] == "check" == answer.get("lock", {}).get("action")
+    except (ValueError, LookupError, TypeError, AttributeError):
         # 0.5 to 0.7.20 have no JSON; 0.5.31: "Would replace existing virtual environment at: .venv".
         changes, replaced = [], "Would replace" in dry_run.stderr
     if not changes:
@@ -116,7 +122,7 @@ def read_intent(dry_run: Transcript) -> Intent:
         ]
     kept = {name for action, name in changes if action != "uninstalled"}
     removed = {name for action, name in changes if action == "uninstalled"} - kept
-    return Intent(recreates=replaced, removes=tuple(sorted(removed)))
+    return Intent(recreates=replaced, removes=tuple(sorted(removed)), idle=idle)
 
 
 def unasked_intent(environment_python: tuple[int, ...] | None, requires_python: str | None, pin: str | None) -> Intent:

@@ -71,8 +71,9 @@ def verify(
     markers = _MARKERS if installer_expected else _MARKERS[1:]
     broken: list[BrokenPackage] = []
     seen = found.complete and (asked is None or asked.issubset(d.name for d in found.distributions))
+    suspects = _suspects(found.distributions, markers) if asked is not None else set()
     for distribution in found.distributions:
-        if asked is None or distribution.name in asked or _suspect(distribution, markers):
+        if asked is None or distribution.name in asked or distribution in suspects:
             missing, unseen = _look(distribution, markers, hashes=hashes)
             seen = seen and not unseen
             if missing:
@@ -174,20 +175,21 @@ def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _suspect(distribution: Distribution, markers: Iterable[str]) -> bool:
-    """Whether a package seems to lack one of its markers; cheap, and settled by `_look`."""
-    directory = f"{distribution.site_packages}/{distribution.dist_info}/"
-    return not all(_there(directory + marker) for marker in markers)
-
-
-if sys.platform == "win32":
-    # `os.access` would not follow a link that dangles.
-    _there = os.path.exists
-else:
-
-    def _there(path: str) -> bool:
-        # Two thirds of what `stat` takes: no result to build.
-        return os.access(path, os.F_OK)
+def _suspects(distributions: Iterable[Distribution], markers: Iterable[str]) -> set[Distribution]:
+    """The packages that seem to lack a marker; cheap, and settled by `_look`."""
+    sites: dict[str, list[Distribution]] = {}
+    for distribution in distributions:
+        sites.setdefault(distribution.site_packages, []).append(distribution)
+    suspects: set[Distribution] = set()
+    for site, there_installed in sites.items():
+        with _asking(site) as there:
+            suspects.update(
+                distribution
+                for distribution in there_installed
+                for marker in markers
+                if not there(f"{distribution.dist_info}/{marker}")
+            )
+    return suspects
 
 
 def _look(distribution: Distribution, markers: Iterable[str], *, hashes: bool) -> tuple[set[str], set[str]]:
