@@ -261,15 +261,18 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
     lock = case.project.root / "uv.lock"
     case = replace(case, project=replace(case.project, lockfile=lock if lock.is_file() else None))
     verification = case.verify(() if clean else None)
+    remembered = state.load(case.host.state, case.project.root)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
-        reading = replace(reading, failures=_held(case, verification, reading, passive=case.options.passive))
+        reading = replace(
+            reading, failures=_held(remembered, case, verification, reading, passive=case.options.passive)
+        )
     wrong = not clean or bool(reading.failures or verification.broken)
     facts = None
     if wrong or not quick:
         facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
     if said_failures or clean:
-        _remember_failure(said if said_failures else None, case, keep=bool(reading.failures))
+        _remember_failure(said if said_failures else None, remembered, case, keep=bool(reading.failures))
     verdict = _verdict(reading, verification)
     return Examination(
         verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
@@ -285,8 +288,9 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
 def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, hashes: bool) -> Examination:
     """The examination of a project without a run: its files, and the last failure as long as it still holds."""
     verification = case.verify(packages, hashes=hashes)
+    remembered = state.load(case.host.state, case.project.root)
     reading = Reading(platform=PLATFORM)
-    reading = replace(reading, failures=_held(case, verification, None, passive=passive))
+    reading = replace(reading, failures=_held(remembered, case, verification, None, passive=passive))
     facts = _facts(reading, verification, case, passive=passive)
     found = explain_findings.findings(reading, facts)
     return Examination(
@@ -299,13 +303,15 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     )
 
 
-def _held(case: Case, verification: Verification, clean: Reading | None, *, passive: bool) -> tuple[Failure, ...]:
+def _held(
+    remembered: state.ProjectState, case: Case, verification: Verification, clean: Reading | None, *, passive: bool
+) -> tuple[Failure, ...]:
     """The failures of the last run that had any, as far as they would still be so.
 
     `clean` is what a run has said since then that had none: a package it left out is not wanted, and one that it has
     installed would have met a lasting trouble with links again.
     """
-    last = state.load(case.host.state, case.project.root).last_failure
+    last = remembered.last_failure
     failures = () if last is None else transcript.read(last.stderr, PLATFORM).failures
     held = []
     for failure in failures:
@@ -398,9 +404,8 @@ def _ending(said: Transcript) -> str:
     return f"uv ended with exit code {said.exit_code} and did not say why"
 
 
-def _remember_failure(said: Transcript | None, case: Case, *, keep: bool) -> None:
+def _remember_failure(said: Transcript | None, remembered: state.ProjectState, case: Case, *, keep: bool) -> None:
     """Remembers a run with failures; forgets the one before after a clean run, unless it is to be kept."""
-    remembered = state.load(case.host.state, case.project.root)
     if remembered.last_failure != said and not (said is None and keep):
         with suppress(OSError):  # Without it, only a later `check` knows less.
             state.save(case.host.state, replace(remembered, last_failure=said))

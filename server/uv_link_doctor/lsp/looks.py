@@ -105,24 +105,26 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
         path = next(iter(session.waiting))
         agreed = session.waiting.pop(path)
         with showing_problems(ls, path):
-            last = session.examination
-            if last and last.project and not agreed and path in session.clean:
-                now = (_inputs(ls, session.root, path), outputs(session.root, last.project.environment))
-                if session.clean[path] == now:
-                    ls.show(session, last)
-                    continue
-            examination = await install(ls, session, path, agreed=agreed)
+            now = _inputs(ls, session.root, path)
+            if not agreed and session.examination and _is_clean(session, session.examination, path, now):
+                ls.show(session, session.examination)
+                continue
+            examination = await install(ls, session, path, agreed=agreed, before=now)
             question = next((finding for finding in examination.findings if findings.is_question(finding)), None)
             if question and question.message not in session.declined | session.asking:
                 session.asking.add(question.message)
                 ls.start(_ask(ls, session, path, question))
 
 
-async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: bool) -> Examination:
-    """Runs uv for a project, shows what it means, then looks at the files it has installed."""
+async def install(
+    ls: DoctorServer, session: Session, path: Path, *, agreed: bool, before: object = None
+) -> Examination:
+    """Runs uv for a project, shows what it means, then looks at the files it has installed.
+
+    `before`: what the run depends on, where a caller has just asked; only such a run can count as clean.
+    """
     options = ls.options_for(path)
     async with _running(ls, session, options) as on_line:
-        before = _inputs(ls, session.root, path)
         examination = await doctor.examine(
             path, ls.host, options, agreed=agreed, quick=not agreed, on_line=on_line, stop=session.stop
         )
@@ -130,7 +132,8 @@ async def install(ls: DoctorServer, session: Session, path: Path, *, agreed: boo
         later = await doctor.look_at_files(examination, ls.host, options)
         if later is not examination:
             ls.show(session, later)
-        _note_if_clean(session, later, before)
+        if before is not None:
+            _note_if_clean(session, later, before)
         _log_run(ls, later, options)
     return later
 
@@ -153,6 +156,13 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
         if not session.stop.is_set():
             _tell_of_repair(ls, after, offered)
     return after
+
+
+def _is_clean(session: Session, last: Examination, path: Path, now: object) -> bool:
+    """Whether the last clean run depended on just this, and nobody has touched what it made."""
+    if last.project is None or path not in session.clean:
+        return False
+    return session.clean[path] == (now, outputs(session.root, last.project.environment))
 
 
 def _note_if_clean(session: Session, examination: Examination, before: object) -> None:
