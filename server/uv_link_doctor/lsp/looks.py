@@ -233,4 +233,4 @@ def _log_run(ls: DoctorServer, examination: Examination, options: Options) -> No
     if said is None or (options.trace is Trace.OFF and not examination.findings):
         return
     lines = [line for line in said.stderr.splitlines() if transcript.shown(line)] if examination.findings else []
-    ls.log("\n".join([f"$ {shlex.join(said.command)}", *lines, f"exit code {said.exit_code}, {said.seconds:.2f} s"]))
+    ls.log("\n".join([f"$ {shlex.join(said.command)}", *lines, f"exit code {said.exit_code}, {said.seconds:.3f} s"]))
