@@ -22,6 +22,7 @@ from uv_link_doctor.engine.model import (
     LinkMode,
     Manifest,
     Outcome,
+    Places,
     Platform,
     Project,
     Reading,
@@ -165,6 +166,11 @@ class Case:
         invocation = _invocation(self.project.directory, self.environ, self.options, version)
         return settings.file_in_force(self.project.root, invocation, self.host.read_text)
 
+    def places(self, *, passive: bool) -> Places:
+        """Both ends of a link; unless `passive`, a trial tells whether it works."""
+        cache = Path(self.project.settings.cache_dir.value)
+        return places(cache, self.project.environment, environ=self.environ, passive=passive)
+
     def overruling(self) -> str:
         """The option or variable because of which there is no such place, in words."""
         for word in self.options.sync_args:
@@ -289,8 +295,8 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     """The examination of a project without a run: its files, and the last failure as long as it still holds."""
     verification = case.verify(packages, hashes=hashes)
     remembered = state.load(case.host.state, case.project.root)
-    reading = Reading(platform=PLATFORM)
-    reading = replace(reading, failures=_held(remembered, case, verification, None, passive=passive))
+    held = _held(remembered, case, verification, None, passive=passive)
+    reading = Reading(platform=PLATFORM, failures=held)
     facts = _facts(reading, verification, case, passive=passive)
     found = explain_findings.findings(reading, facts)
     return Examination(
@@ -339,9 +345,7 @@ def _links_fail(failure: Failure, case: Case, *, passive: bool) -> bool:
     settings_in_force = case.project.settings
     if settings_in_force.link_mode.value == LinkMode.COPY or failure.operation is None:
         return False
-    cache = Path(settings_in_force.cache_dir.value)
-    trial = places(cache, case.project.environment, environ=case.environ, passive=passive).trial
-    return trial.works.get(failure.operation) is not True
+    return case.places(passive=passive).trial.works.get(failure.operation) is not True
 
 
 def _facts(reading: Reading, verification: Verification, case: Case, *, passive: bool) -> Facts:
@@ -355,9 +359,7 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         platform=PLATFORM,
         uv=case.uv.path if case.uv else Path("uv"),
         verification=verification,
-        places=places(
-            Path(project.settings.cache_dir.value), project.environment, environ=case.environ, passive=passive
-        ),
+        places=case.places(passive=passive),
         manifests=_manifests(case) if wrong else (project.manifest,),
         lock_text=_text_or_nothing(project.lockfile, case.host) if wrong and project.lockfile else None,
         setting_file=place.path if place else None,

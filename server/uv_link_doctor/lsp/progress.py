@@ -22,16 +22,15 @@ async def progress(
 
     `cancel` is called when the user presses the button. A client without work-done progress is shown nothing.
     """
-    messages: list[str] = []
     window = server.client_capabilities.window
     if not (window and window.work_done_progress):
-        yield messages.append
+        yield _unheard
         return
     token = f"uv-link-doctor/{uuid.uuid4()}"
     began = asyncio.Event()
     shown = asyncio.ensure_future(_begin(server, token, title, cancel, began))
     try:
-        yield lambda message: _report(server, token, message) if began.is_set() else messages.append(message)
+        yield lambda message: _report(server, token, message) if began.is_set() else None
     finally:
         shown.cancel()
         if began.is_set():
@@ -50,6 +49,10 @@ async def _begin(
     server.work_done_progress.tokens[token].add_done_callback(lambda _: loop.call_soon_threadsafe(cancel))
     server.work_done_progress.begin(token, lsp.WorkDoneProgressBegin(title=title, cancellable=True))
     began.set()
+
+
+def _unheard(_: str) -> None:
+    """Where nothing is shown, nobody hears a message."""
 
 
 def _report(server: LanguageServer, token: str, message: str) -> None:
