@@ -66,14 +66,13 @@ async def examine(
     missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if case.uv is None or missing is not None:
         return case.examination(Verdict.NOT_RUN, missing)
-    mode = _forced_mode(case.project.remembered_copy, options, link_mode)
-    command = plan.sync_command(case.uv.path, link_mode=mode, reinstall=reinstall, args=options.sync_args)
+    command = case.sync_command(case.uv, link_mode=link_mode, reinstall=reinstall)
     # Whoever forbids downloads is not asked to allow one.
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
     variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
     said = None
     if not agreed:
-        intent, said = await _intent(command, case, case.uv, variables, stop)
+        intent, said = await _intent(command, case, variables, on_line=on_line, stop=stop)
         if asks := explain_findings.asks(intent, case.project, downloads=downloads):
             return case.examination(Verdict.NOT_RUN, asks)
     if said is None:
@@ -112,6 +111,14 @@ def explain(text: str, platform: Platform | None = None) -> Examination:
     """What a pasted text of uv says; touches nothing."""
     reading = transcript.read(text, platform)
     return Examination(verdict=_verdict(reading, None), findings=explain_findings.findings(reading))
+
+
+async def sync_command(path: Path, host: Host, options: Options) -> tuple[str, ...]:
+    """The command that a save would run for the project that holds the path; raises DoctorError, also without a uv."""
+    case = await read_case(path, host, options, ask=False)
+    if case.uv is None:
+        raise DoctorError("there is no uv to run", "install uv, or name it in the setting `uvLinkDoctor.uvPath`")
+    return case.sync_command(case.uv)
 
 
 async def look_at_files(examination: Examination, host: Host, options: Options, *, every: bool = False) -> Examination:
@@ -170,6 +177,13 @@ class Case:
         """Both ends of a link; unless `passive`, a trial tells whether it works."""
         cache = Path(self.project.settings.cache_dir.value)
         return places(cache, self.project.environment, environ=self.environ, passive=passive)
+
+    def sync_command(
+        self, uv: Uv, *, link_mode: LinkMode | None = None, reinstall: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
+        """The command that installs the project, with copies where they are wanted or remembered."""
+        mode = _forced_mode(self.project.remembered_copy, self.options, link_mode)
+        return plan.sync_command(uv.path, link_mode=mode, reinstall=reinstall, args=self.options.sync_args)
 
     def overruling(self) -> str:
         """The option or variable because of which there is no such place, in words."""
@@ -238,21 +252,32 @@ def _invocation(
 
 
 async def _intent(
-    command: tuple[str, ...], case: Case, uv: Uv, variables: Mapping[str, str], stop: asyncio.Event | None
+    command: tuple[str, ...],
+    case: Case,
+    variables: Mapping[str, str],
+    *,
+    on_line: OnLine | None,
+    stop: asyncio.Event | None,
 ) -> tuple[plan.Intent, Transcript | None]:
     """What the command would do, and what uv said where that settles it: it failed, or it has nothing to do.
 
     A run after a failed question would be no wiser, but might delete the environment before it fails in the same way.
     """
     project = case.project
-    question = plan.dry_run_command(command, uv)
+    question = None if case.uv is None else plan.dry_run_command(command, case.uv)
     if question is None:
         if environment.is_forsaken(project.environment):
             return plan.Intent(recreates=True), None
         pin = case.host.read_text(project.root / ".python-version")
         requires = manifests.requires_python(project.manifest)
         return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None
-    said = await case.host.run(question, cwd=project.directory, environ=variables, stop=stop)
+
+    def on_question(line: str) -> None:
+        # What a question would do is not what is being done; that it has to wait is.
+        if on_line is not None and transcript.waits(line):
+            on_line(line)
+
+    said = await case.host.run(question, cwd=project.directory, environ=variables, on_line=on_question, stop=stop)
     intent = plan.read_intent(said)
     return intent, said if said.exit_code != 0 or intent.idle else None
 

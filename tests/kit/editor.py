@@ -31,6 +31,8 @@ class Capabilities:
     progress: bool = True
     message_request: bool = True
     configuration: bool = False
+    status: bool = False
+    """Wants to be told how projects are, as the extension does."""
 
     def lsp(self) -> lsp.ClientCapabilities:
         return lsp.ClientCapabilities(
@@ -43,6 +45,7 @@ class Capabilities:
             text_document=lsp.TextDocumentClientCapabilities(
                 synchronization=lsp.TextDocumentSyncClientCapabilities(will_save=True, did_save=True)
             ),
+            experimental={"uvLinkDoctorStatus": True} if self.status else None,
         )
 
 
@@ -63,6 +66,8 @@ class Editor:
     answers: Callable[[lsp.ShowMessageRequestParams], str | None] = lambda _: None
     progress: list[Any] = field(default_factory=list)
     edits: list[lsp.WorkspaceEdit] = field(default_factory=list)
+    statuses: list[Any] = field(default_factory=list)
+    """The parameters of every `uvLinkDoctor/status`, the last one last."""
     buffers: dict[str, TextDocument] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -131,6 +136,14 @@ class Editor:
         """Do what an editor does with a code action that carries a command."""
         assert action.command is not None
         return await self.execute(action.command.command, *(action.command.arguments or ()))
+
+    def settings_changed(self) -> None:
+        """Tell the server that it should ask for the settings again."""
+        self.client.workspace_did_change_configuration(lsp.DidChangeConfigurationParams(settings=None))
+
+    async def request(self, method: str, **params: Any) -> Any:
+        """Ask one of our own requests."""
+        return await asyncio.wait_for(self.client.protocol.send_request_async(method, params), PATIENCE)
 
     async def heard(self) -> None:
         """Wait until the server has read all that it was told, and begun what it will begin because of it."""
@@ -221,6 +234,7 @@ def _listen(editor: Editor) -> None:
     client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(told(published))
     client.feature(lsp.WINDOW_SHOW_MESSAGE)(told(editor.messages.append))
     client.feature(lsp.WINDOW_LOG_MESSAGE)(told(lambda params: editor.logs.append(params.message)))
+    client.feature("uvLinkDoctor/status")(told(editor.statuses.append))
     client.feature(lsp.PROGRESS)(told(lambda params: editor.progress.append(params.value)))
     client.feature(lsp.WINDOW_WORK_DONE_PROGRESS_CREATE)(told(editor.progress.append))
 

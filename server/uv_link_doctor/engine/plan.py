@@ -16,8 +16,9 @@ _DRY_RUN = (0, 5, 0)
 _DRY_RUN_JSON = (0, 7, 21)
 
 _LINK_MODE = re.compile(r"--link-mode(=.*)?")
-_LINK_LOG = "uv_fs::link=debug,uv_install_wheel::linker=debug,install_wheel_rs::linker=debug"
-"""Where uv logs a link it could not make: since 0.10.5, from 0.5 to 0.10.4, and before; a line for each package."""
+_LINK_LOG = "uv_fs::link=debug,uv_install_wheel::linker=debug,install_wheel_rs::linker=debug,uv_fs=info"
+"""Where uv logs a link it could not make: since 0.10.5, from 0.5 to 0.10.4, and before; a line for each package.
+Last, where it says that it waits for another uv (not in 0.4)."""
 _PRIVATE = re.compile(r"PYTHON[A-Z]*|VIRTUAL_ENV(_PROMPT)?|__PYVENV_LAUNCHER__|FORCE_COLOR|CLICOLOR(_FORCE)?|COLUMNS")
 """Variables that belong to the process we run in: an editor's server, a virtual environment, a terminal's width."""
 

@@ -63,6 +63,14 @@ def shown(line: str) -> bool:
     return _LOGGED_FOR_US.match(_CODES.sub("", line)) is None
 
 
+def waits(line: str) -> bool:
+    """Whether uv says by this line that it waits for another uv to release the environment or the cache.
+
+    Logged at `INFO` by `uv_fs` (0.7.22 to 0.13.9; 0.4.18 waits in silence).
+    """
+    return _WAITS.match(_CODES.sub("", line)) is not None
+
+
 def _shared(one: Failure, other: Failure) -> Failure:
     """Two failures as one that covers both."""
     same_package = one.package == other.package
@@ -683,6 +691,7 @@ _LOGGED = re.compile(
 _LOGGED_ONE = re.compile(
     r"Failed to (?P<verb>hardlink|symlink) `(?P<path>[^`]+)` to temp location, falling back to copy"
 )
+_WAITS = re.compile(r"INFO Waiting to acquire (?:\w+ )?lock for ")
 _LOGGED_FOR_US = re.compile(
     r"DEBUG (?:Failed to (?:hard ?link|symlink|clone|reflink|update mtime) |Failed to open .{1,4000} to update mtime"
     r"|Extracting file |Extracted \d+ files |(?:No|Writing) (?:entrypoints|data|extra metadata|installer metadata"

@@ -26,11 +26,14 @@ def editor_host(ls: DoctorServer) -> Host:
         capabilities = ls.client_capabilities.workspace
         if not (capabilities and capabilities.apply_edit):
             return await edit(path, wanted)
-        place = convert.lsp_range(toml_text.range_of(read(path) or "", wanted.span))
+        text = read(path) or ""
+        place = convert.lsp_range(toml_text.range_of(text, wanted.span))
         changes = {ls.uri_of(path): [lsp.TextEdit(place, wanted.new_text)]}
         answer = await ls.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(lsp.WorkspaceEdit(changes=changes)))
         if not answer.applied:
             raise DoctorError(f"the editor did not change `{path}`", answer.failure_reason or "change it by hand")
+        # Some clients tell of the change a while after they have made it (Neovim: 150 ms), so it is noted here.
+        ls.edited[path] = wanted.apply(text)
         return False
 
     return replace(local_host(), read_text=read, edit=change)

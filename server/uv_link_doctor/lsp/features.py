@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from lsprotocol import types as lsp
 from pygls import uris
 from pygls.exceptions import JsonRpcInvalidParams
 
-from uv_link_doctor import doctor
+from uv_link_doctor import doctor, repair
+from uv_link_doctor.engine import shells
 from uv_link_doctor.engine.model import Code, DoctorError
 from uv_link_doctor.engine.report import document
 from uv_link_doctor.lsp import convert
@@ -31,6 +32,15 @@ from uv_link_doctor.options import OnSave
 
 AUTO_SAVE_SECONDS = 10.0
 """How long an auto-saved file must be left alone before it is installed from (contract, section 6)."""
+
+
+def look_around(ls: DoctorServer) -> None:
+    """Tells a client with a status item what is known of the projects in its folders, before any file is opened."""
+    for folder in ls.workspace.folders:
+        path = uris.to_fs_path(folder)
+        with suppress(DoctorError):  # No project, or one that shows its problem once its file is opened.
+            session, _ = session_for(ls, Path(path or ""))
+            ls.tell(session.root)
 
 
 # --- documents ----------------------------------------------------------------------------
@@ -181,6 +191,32 @@ async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
         trusted(ls, path)
         session, _ = session_for(ls, path)
         return document(await ls.start(apply_remedy(ls, session, path, finding, remedy)))
+
+
+# --- requests of our own ------------------------------------------------------------------
+
+
+async def terminal_command(ls: DoctorServer, params: Any) -> dict[str, str]:
+    """The command that a save runs, as it is typed into a terminal; `terminal` is the path of its shell."""
+    path = root_argument((getattr(params, "root", None),))
+    with answering_problems():
+        _, manifest = session_for(ls, path)
+        options = ls.options_for(path)
+        command = await doctor.sync_command(manifest.path, ls.host, options)
+    terminal, directory = str(getattr(params, "terminal", None) or "sh"), manifest.path.parent
+    return {"command": shells.typed(command, directory=directory, variables=options.environment, terminal=terminal)}
+
+
+async def undo(ls: DoctorServer, params: Any) -> dict[str, Any]:
+    """Takes back the last change that a remedy made to a project, and looks at it again."""
+    path = root_argument((getattr(params, "root", None),))
+    with answering_problems():
+        trusted(ls, path)
+        session, _ = session_for(ls, path)
+        async with session.lock:
+            undone = await repair.undo(path, ls.host)
+        session.clean.clear()
+        return {"undone": undone, "document": document(await look(ls, session, path))}
 
 
 def root_argument(arguments: Sequence[Any]) -> Path:

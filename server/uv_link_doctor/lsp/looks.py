@@ -26,8 +26,9 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.host import read_text
 from uv_link_doctor.inputs import inputs, outputs
 from uv_link_doctor.lsp import convert
-from uv_link_doctor.lsp.progress import progress
+from uv_link_doctor.lsp.progress import QUIET_SECONDS, progress
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
+from uv_link_doctor.lsp.status import State
 from uv_link_doctor.options import Options, Trace
 from uv_link_doctor.project import TRIGGERS, find_manifest, member_manifests, workspace_root
 
@@ -185,13 +186,14 @@ def _tell_of_repair(ls: DoctorServer, after: Examination, remedy: Remedy) -> Non
     if any(finding.severity in {Severity.ERROR, Severity.WARNING} for finding in after.findings):
         ls.say(f"This did not help: {remedy.title}. The finding stands; see what else is offered.")
     elif remedy.kind is RemedyKind.SET_LINK_MODE:
-        for path in ls.opened:
-            if ls.host.read_text(path) != read_text(path):
+        for path, text in ls.edited.items():
+            if read_text(path) != text:
                 ls.say(
                     f"`{path.name}` is changed but not saved yet. This run has used copies all the same; "
                     "save the file so that every later one does.",
                     lsp.MessageType.Info,
                 )
+    ls.edited.clear()
 
 
 async def _ask(ls: DoctorServer, session: Session, manifest: Path, question: Finding) -> None:
@@ -216,15 +218,32 @@ async def _running(ls: DoctorServer, session: Session, options: Options) -> Asyn
     """Holds the environment for one run, with progress and cancel; gives the function that takes uv's lines."""
     async with session.lock:
         session.stop = asyncio.Event()
-        async with progress(ls, f"uv sync: {session.root.name}", session.stop.set) as report:
+        soon = asyncio.get_running_loop().call_later(QUIET_SECONDS, _turn_to, ls, session, State.RUNNING)
+        try:
+            async with progress(ls, f"uv sync: {session.root.name}", session.stop.set) as report:
 
-            def on_line(line: str) -> None:
-                if transcript.shown(line):
-                    report(line)
-                if options.trace is Trace.VERBOSE:
-                    ls.log(line)
+                def on_line(line: str) -> None:
+                    waiting = transcript.waits(line)
+                    if waiting:
+                        soon.cancel()
+                    if waiting or session.activity is State.WAITING:
+                        _turn_to(ls, session, State.WAITING if waiting else State.RUNNING)
+                    if transcript.shown(line):
+                        report("waiting for another uv to finish" if waiting else line)
+                    if options.trace is Trace.VERBOSE:
+                        ls.log(line)
 
-            yield on_line
+                yield on_line
+        finally:
+            soon.cancel()
+            _turn_to(ls, session, None)
+
+
+def _turn_to(ls: DoctorServer, session: Session, activity: State | None) -> None:
+    """Says what goes on now."""
+    if session.activity is not activity:
+        session.activity = activity
+        ls.tell(session.root)
 
 
 def _log_run(ls: DoctorServer, examination: Examination, options: Options) -> None:

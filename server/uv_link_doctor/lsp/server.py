@@ -29,22 +29,31 @@ FEATURES: dict[str, tuple[str, Any]] = {
     lsp.TEXT_DOCUMENT_CODE_ACTION: ("code_action", _QUICK_FIXES),
 }
 """By the message: the function of `lsp.features` that answers it, and the options it is announced with."""
+REQUESTS = {
+    "uvLinkDoctor/page": "page",
+    "uvLinkDoctor/terminalCommand": "terminal_command",
+    "uvLinkDoctor/undo": "undo",
+}
+"""By our own method, for editors with a user interface around the protocol: the function that answers it."""
 COMMANDS = {
     convert.SYNC: "sync_command",
     convert.APPLY: "apply_command",
     "uvLinkDoctor.check": "check_command",
     "uvLinkDoctor.cancel": "cancel_command",
     "uvLinkDoctor.explain": "explain_command",
+    "uvLinkDoctor.report": "report_command",
 }
 
 
-def later(name: str) -> Callable[..., Awaitable[Any]]:
+def later(name: str, *, settled: bool = False) -> Callable[..., Awaitable[Any]]:
     """A handler that loads `lsp.features`, and with it the doctor, when it is first needed.
 
-    The answer to `initialize` need not wait for it: a seventh of the time until then.
+    The answer to `initialize` need not wait for it: a seventh of the time until then. `settled`: it uses the settings.
     """
 
     async def handler(ls: DoctorServer, *params: Any) -> Any:
+        if settled:
+            await ls.settings_known()
         from uv_link_doctor.lsp import features  # noqa: PLC0415
 
         answer = getattr(features, name)(ls, *params)
@@ -55,8 +64,10 @@ def later(name: str) -> Callable[..., Awaitable[Any]]:
 
 for method, (function, announced) in FEATURES.items():
     server.feature(method, announced)(later(function))
+for method, function in REQUESTS.items():
+    server.feature(method)(later(function, settled=True))
 for command, function in COMMANDS.items():
-    server.command(command)(later(function))
+    server.command(command)(later(function, settled=True))
 
 
 @server.feature(lsp.INITIALIZE)
@@ -88,6 +99,7 @@ async def initialized(ls: DoctorServer, _: lsp.InitializedParams) -> None:
         await pull_options(ls)
     finally:
         ls.settled.set()
+    await look_around(ls)
 
 
 @server.feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)
@@ -105,6 +117,13 @@ async def did_change_configuration(ls: DoctorServer, params: lsp.DidChangeConfig
 async def did_change_folders(ls: DoctorServer, _: lsp.DidChangeWorkspaceFoldersParams) -> None:
     """Asks for the settings of the folders that there are now."""
     await pull_options(ls)
+    await look_around(ls)
+
+
+async def look_around(ls: DoctorServer) -> None:
+    """What a client with a status item is told first; others get nothing that needs the doctor to be loaded."""
+    if ls.wants_status:
+        await later("look_around")(ls)
 
 
 async def pull_options(ls: DoctorServer) -> None:
@@ -129,6 +148,7 @@ async def pull_options(ls: DoctorServer) -> None:
             ls.folder_options[scope] = options
     for complaint in sorted(complained):
         ls.say(complaint)
+    ls.tell_all()
 
 
 @server.feature(lsp.SHUTDOWN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,13 +16,14 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from uv_link_doctor import __version__
-from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination
+from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Finding
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.protocol import DoctorProtocol
 from uv_link_doctor.options import Options
 
 if TYPE_CHECKING:
     from uv_link_doctor.host import Host
+    from uv_link_doctor.lsp.status import State
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ class Session:
     waiting: dict[Path, bool] = field(default_factory=dict)
     """Saved manifests that no run has begun with yet, and whether the user agreed to all that uv may do."""
     worker: asyncio.Task[None] | None = None
+    activity: State | None = None
+    """What goes on at this moment: RUNNING or WAITING; None between runs."""
     examination: Examination | None = None
     """The last look, whose findings the diagnostics show."""
     clean: dict[Path, tuple[object, object]] = field(default_factory=dict)
@@ -73,8 +76,12 @@ class DoctorServer(LanguageServer):
         """By the file that was to be looked at: what kept us from it, and on which URI that stands."""
         self.shown: dict[str, list[lsp.Diagnostic]] = {}
         """By URI: what the client shows of ours."""
+        self.told: dict[Path, dict[str, Any]] = {}
+        """By root: the status that the client was told last."""
         self.opened: dict[Path, str] = {}
         """The open files, with the URI the client itself uses: it may escape other characters than we would."""
+        self.edited: dict[Path, str] = {}
+        """What files hold after edits of ours that the client has made, until they are known to be saved."""
         self.auto_saved: set[str] = set()
         """URIs whose coming save is the editor's own doing."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
@@ -132,17 +139,22 @@ class DoctorServer(LanguageServer):
     def show(self, session: Session, examination: Examination) -> None:
         """Makes the client show the findings of a look, and no older ones of the same project."""
         session.examination = examination
-        ignored = self.options_for(session.root).ignore
         by_uri: dict[str, list[lsp.Diagnostic]] = {uri: [] for uri in session.published}
-        for finding in examination.findings:
-            if finding.code.value not in ignored and (finding.cause is None or finding.cause.value not in ignored):
-                path = finding.location.path if finding.location else session.root / MANIFEST
-                by_uri.setdefault(self.uri_of(path), []).append(convert.diagnostic(finding, session.root))
+        for finding in self._wanted(session):
+            path = finding.location.path if finding.location else session.root / MANIFEST
+            by_uri.setdefault(self.uri_of(path), []).append(convert.diagnostic(finding, session.root))
         if examination.project is not None:
             by_uri.setdefault(self.uri_of(examination.project.manifest.path), [])
         session.published = {uri for uri, diagnostics in by_uri.items() if diagnostics}
         for uri, diagnostics in by_uri.items():
             self.publish(uri, diagnostics)
+        self.tell(session.root)
+
+    def _wanted(self, session: Session) -> tuple[Finding, ...]:
+        """The findings of the last look that the user does not want to be spared."""
+        ignored = self.options_for(session.root).ignore
+        found = session.examination.findings if session.examination else ()
+        return tuple(it for it in found if it.code.value not in ignored and (it.cause or it.code).value not in ignored)
 
     def publish(self, uri: str, diagnostics: list[lsp.Diagnostic]) -> None:
         """Makes a file show what a look has found there."""
@@ -154,12 +166,58 @@ class DoctorServer(LanguageServer):
         self.drop_problem(path)
         self.problems[path] = (uri, diagnostic)
         self._refresh(uri)
+        self.tell(self._root_of(path))
 
     def drop_problem(self, path: Path) -> None:
         """A file could be looked at again."""
         if path in self.problems:
             uri, _ = self.problems.pop(path)
             self._refresh(uri)
+            self.tell(self._root_of(path))
+
+    @property
+    def wants_status(self) -> bool:
+        """Whether the client says, by an experimental capability, that it shows how projects are."""
+        wishes = self.client_capabilities.experimental
+        return isinstance(wishes, Mapping) and bool(wishes.get("uvLinkDoctorStatus"))
+
+    def tell(self, root: Path) -> None:
+        """Tells a client that wants to know how a project is, or what goes on there, where that has changed.
+
+        A root with neither a session nor a problem is no project any more: its `state` is null.
+        """
+        if not self.wants_status:
+            return
+        # With them comes the engine, which a client that does not want to know need not load.
+        from uv_link_doctor.host.state import load  # noqa: PLC0415
+        from uv_link_doctor.lsp.status import STATUS, status  # noqa: PLC0415
+
+        session = self.sessions.get(root)
+        problem = next((it.message for path, (_, it) in self.problems.items() if self._root_of(path) == root), None)
+        news: dict[str, Any] = {"root": root.as_uri(), "state": None}
+        if session is not None or problem is not None:
+            news = status(
+                root,
+                self.options_for(root),
+                found=self._wanted(session) if session else (),
+                examination=session.examination if session else None,
+                activity=session.activity if session else None,
+                problem=problem,
+                copying=load(self.host.state, root).copy_because is not None,
+            )
+        if self.told.get(root) != news:
+            self.told[root] = news
+            self.protocol.notify(STATUS, news)
+
+    def tell_all(self) -> None:
+        """Tells the client of every project again: the settings have changed."""
+        for root in [*self.told]:
+            self.tell(root)
+
+    def _root_of(self, path: Path) -> Path:
+        """The root whose status a file's problem is shown in; its own directory where no session holds it."""
+        holding = [root for root in self.sessions if path.is_relative_to(root)]
+        return max(holding, key=lambda root: len(root.parts), default=path.parent)
 
     def _refresh(self, uri: str) -> None:
         """Tells the client what a file shows, if that is not what it shows already."""

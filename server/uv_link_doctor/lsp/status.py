@@ -1,0 +1,109 @@
+"""What a status item shows of a project: a notification of ours, for clients that say they want it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from uv_link_doctor.engine import findings
+from uv_link_doctor.engine.model import Examination, Finding, Severity, Verdict
+from uv_link_doctor.lsp.convert import APPLY, SYNC
+from uv_link_doctor.options import OnSave, Options
+
+STATUS = "uvLinkDoctor/status"
+CANCEL = "uvLinkDoctor.cancel"
+
+
+class State(StrEnum):
+    """How a project is, or what goes on in it."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """For another uv, which holds the environment or the cache."""
+    ASKING = "asking"
+    """For the user's word."""
+    PAUSED = "paused"
+    """Nothing happens on a save, because the user wants it so."""
+
+
+def status(
+    root: Path,
+    options: Options,
+    *,
+    found: tuple[Finding, ...],
+    examination: Examination | None,
+    activity: State | None,
+    problem: str | None,
+    copying: bool,
+) -> dict[str, Any]:
+    """The notification's parameters; `problem` is what keeps us from looking, `activity` what goes on at this moment.
+
+    `copying` says that our runs use copies here, as an editor's terminals then should, too.
+    """
+    uri = root.as_uri()
+    if activity is not None:
+        state, text, action = _goes_on(activity, uri)
+    elif problem is not None:
+        state, text, action = State.FAILED, problem, None
+    else:
+        state, text, action = _found(found, uri) or _calm(options, examination, uri)
+    return {
+        "root": uri,
+        "name": root.name,
+        "state": state.value,
+        "text": text,
+        "action": action if options.trusted else None,
+        "copying": copying,
+        "onSave": options.on_save.value,
+    }
+
+
+_Said = tuple[State, str, dict[str, Any] | None]
+"""A state, one sentence, and the command that fits."""
+
+
+def _goes_on(activity: State, uri: str) -> _Said:
+    text = "Waiting for another uv to finish" if activity is State.WAITING else "Running uv sync"
+    return activity, text, _action("Cancel", CANCEL, uri)
+
+
+def _found(found: tuple[Finding, ...], uri: str) -> _Said | None:
+    """What the gravest finding says, or the one that asks; None where there is only information."""
+    question = next((finding for finding in found if findings.is_question(finding)), None)
+    if question is not None:
+        return State.ASKING, question.message, _action("Run uv sync all the same", SYNC, uri)
+    grave = [finding for finding in found if finding.severity in {Severity.ERROR, Severity.WARNING}]
+    if not grave:
+        return None
+    worst = min(grave, key=lambda finding: list(Severity).index(finding.severity))
+    state = State.FAILED if worst.severity is Severity.ERROR else State.DEGRADED
+    return state, worst.message, _remedy(worst, uri)
+
+
+def _calm(options: Options, examination: Examination | None, uri: str) -> _Said:
+    """Nothing is wrong, as far as anybody has looked."""
+    sync = _action("Run uv sync", SYNC, uri)
+    if options.on_save is OnSave.OFF:
+        return State.PAUSED, "Nothing happens on a save", sync
+    if examination is None or examination.verdict is Verdict.NOT_RUN:
+        return State.UNKNOWN, "Not looked at yet", sync
+    if not (examination.verification and examination.verification.verified):
+        return State.UNKNOWN, "Nothing wrong was found; there is no environment to look at yet", sync
+    return State.HEALTHY, "Every installed package is complete", sync
+
+
+def _remedy(finding: Finding, uri: str) -> dict[str, Any] | None:
+    """The preferred remedy as an action."""
+    preferred = next((remedy for remedy in finding.remedies if remedy.preferred), None)
+    if preferred is None:
+        return None
+    return _action(preferred.title, APPLY, {"root": uri, "finding": finding.id, "remedy": preferred.id})
+
+
+def _action(title: str, command: str, argument: object) -> dict[str, Any]:
+    return {"title": title, "command": command, "arguments": [argument]}
