@@ -172,7 +172,7 @@ def test_no_uv_is_a_sentence_and_a_finding(run, tmp_path):
 def test_version_and_help(run):
     version = run("--version")
     assert version.stdout.startswith(f"uv-link-doctor {uv_link_doctor.__version__}, uv 0.")
-    for command in ([], ["check"], ["sync"], ["explain"], ["fix"], ["demo"], ["server"]):
+    for command in ([], ["check"], ["sync"], ["explain"], ["fix"], ["report"], ["demo"], ["server"]):
         shown = run(*command, "-h")
         assert (shown.returncode, "Example: uv-link-doctor" in shown.stdout) == (0, True)
 

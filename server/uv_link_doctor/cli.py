@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     at = given.index("--") if "--" in given else len(given)
     options = _parser().parse_args(given[:at])
     options.uv_args = tuple(given[at + 1 :])
+    if options.command == "report":
+        options.json = options.json or options.format == "json"
     if options.command == "server":
         return _serve(options.tcp)
     from uv_link_doctor import commands  # noqa: PLC0415
@@ -116,12 +118,22 @@ def _parser() -> _Parser:
     fix.add_argument("--yes", action="store_true", help="do not ask; required off a terminal")
     fix.add_argument("--undo", action="store_true", help="take back the last change that a remedy made here")
 
+    report = command("report", "tell everything known about a project, without what is private", "report -o report.md")
+    _add_path(report)
+    report.add_argument(
+        "--format", choices=_FORMATS, default="text", metavar="FORMAT", help=f"{', '.join(_FORMATS)} (default: text)"
+    )
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it to a file")
+
     command("demo", "make a project that fails to link on this machine, and repair it", "demo")
 
     server = command("server", "the language server", "server --stdio")
     server.add_argument("--stdio", action="store_true", help="speak over stdin and stdout (default)")
     server.add_argument("--tcp", metavar="HOST:PORT", help="listen for one client")
     return parser
+
+
+_FORMATS = ("text", "markdown", "json", "html")
 
 
 def _values(choices: type[StrEnum]) -> list[str]:

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from uv_link_doctor import doctor, repair
-from uv_link_doctor.engine import findings, report, text, transcript
+from uv_link_doctor.engine import findings, formats, report, text, transcript
 from uv_link_doctor.engine.model import Code, DoctorError, Examination, LinkMode, Platform, Remedy, Verdict
+from uv_link_doctor.engine.redact import redacted
 from uv_link_doctor.host import Host, local_host
+from uv_link_doctor.host.private import private_of
+from uv_link_doctor.host.state import write_atomically
 from uv_link_doctor.options import Options
+from uv_link_doctor.reporting import sections_of
 
 OK, COULD_NOT = 0, 2
 
@@ -104,6 +108,20 @@ async def _apply(options: argparse.Namespace, host: Host, found: Examination, re
     return _ended(options, after, stop)
 
 
+async def tell(options: argparse.Namespace, host: Host) -> int:
+    """Tells everything known about a project, without what is private; findings are no failure of it."""
+    settings = Options()
+    examination = await doctor.check(options.path, host, settings)
+    private = private_of(host.environ, settings.environment)
+    if options.json:
+        content = _json(redacted(report.document(examination), private))
+    else:
+        as_format = {"text": formats.as_text, "markdown": formats.as_markdown, "html": formats.as_html}
+        content = as_format[options.format](redacted(sections_of(examination, host, settings), private))
+    _hand_over(content, options.output)
+    return OK
+
+
 async def demo(options: argparse.Namespace, host: Host) -> int:
     """Shows the whole story on this machine."""
     from uv_link_doctor.demo.story import demonstrate  # noqa: PLC0415  (only the demo needs FUSE and wheels)
@@ -133,11 +151,29 @@ def _ended(options: argparse.Namespace, examination: Examination, stop: asyncio.
 
 def _print(options: argparse.Namespace, examination: Examination) -> None:
     if options.json:
-        print(json.dumps(report.document(examination), ensure_ascii=False, indent=2))
+        print(_json(report.document(examination)))
         return
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for line in text.lines(examination, directory=_working_directory(), colour=colour):
         print(line)
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+def _hand_over(content: str, output: Path | None) -> None:
+    """Prints a report, or writes it to a file whole or not at all; raises DoctorError."""
+    encoded = f"{content.rstrip()}\n".encode(errors="replace")  # Linux allows names that no encoding has.
+    if output is None:
+        print(encoded.decode(), end="")
+        return
+    try:
+        write_atomically(output, encoded)
+    except OSError as error:
+        hint = "name a file in a directory that exists and that you may write to"
+        raise DoctorError(f"`{output}` cannot be written: {error.strerror}", hint) from error
+    print(f"the report is in `{output}`", file=sys.stderr)
 
 
 def _working_directory() -> Path | None:
@@ -229,5 +265,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Host], Coroutine[Any, Any, int
     "sync": sync,
     "explain": explain,
     "fix": fix,
+    "report": tell,
     "demo": demo,
 }

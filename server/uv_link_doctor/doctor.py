@@ -113,6 +113,15 @@ def explain(text: str, platform: Platform | None = None) -> Examination:
     return Examination(verdict=_verdict(reading, None), findings=explain_findings.findings(reading))
 
 
+async def with_places(examination: Examination, host: Host, options: Options) -> Examination:
+    """The examination with both ends of a link, which a quick one has left out."""
+    if examination.project is None or examination.places is not None:
+        return examination
+    case = Case(examination.project, examination.uv, host, options)
+    passive = options.passive or not options.trusted
+    return replace(examination, places=await asyncio.to_thread(case.places, passive=passive))
+
+
 async def sync_command(path: Path, host: Host, options: Options) -> tuple[str, ...]:
     """The command that a save would run for the project that holds the path; raises DoctorError, also without a uv."""
     case = await read_case(path, host, options, ask=False)

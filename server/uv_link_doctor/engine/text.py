@@ -27,7 +27,7 @@ def lines(examination: Examination, *, directory: Path | None = None, colour: bo
     for finding in sorted(examination.findings, key=lambda finding: list(Severity).index(finding.severity)):
         yield from _finding(finding, directory, project, colour)
         yield ""
-    yield _summary(examination)
+    yield summary(examination)
 
 
 def _finding(finding: Finding, directory: Path | None, project: Path | None, colour: bool) -> Iterator[str]:  # noqa: FBT001
@@ -40,18 +40,18 @@ def _finding(finding: Finding, directory: Path | None, project: Path | None, col
     if finding.required_by:
         yield f"  required by: {', '.join(finding.required_by)}"
     if finding.why:
-        yield from _wrapped("  why: ", finding.why)
+        yield from wrapped("  why: ", finding.why)
     for fact in finding.evidence:
-        yield from _wrapped("   - ", fact)
+        yield from wrapped("   - ", fact)
     for remedy in finding.remedies:
         mark = " (preferred)" if remedy.preferred else ""
-        yield from _wrapped("  help: ", f"{remedy.title}{mark}")
+        yield from wrapped("  help: ", f"{remedy.title}{mark}")
         for change in remedy.changes:
-            yield from _wrapped("        ", change)
-        yield f"        run: {shlex.join(_command(remedy, directory, project))}"
+            yield from wrapped("        ", change)
+        yield f"        run: {shlex.join(command(remedy, directory, project))}"
 
 
-def _command(remedy: Remedy, directory: Path | None, project: Path | None) -> Sequence[str]:
+def command(remedy: Remedy, directory: Path | None, project: Path | None) -> Sequence[str]:
     """What carries the remedy out from the directory the person is in; for a pasted text, uv's own command."""
     if project is None:
         return remedy.command
@@ -59,7 +59,8 @@ def _command(remedy: Remedy, directory: Path | None, project: Path | None) -> Se
     return ("uv-link-doctor", "fix", *place, "--apply", remedy.kind.value)
 
 
-def _summary(examination: Examination) -> str:
+def summary(examination: Examination) -> str:
+    """What an examination comes to, in one sentence without its period."""
     verification = examination.verification
     broken = () if verification is None else verification.broken
     text = _VERDICTS[examination.verdict]
@@ -76,7 +77,8 @@ def _summary(examination: Examination) -> str:
     return text
 
 
-def _wrapped(first: str, text: str) -> Iterator[str]:
+def wrapped(first: str, text: str) -> Iterator[str]:
+    """Lines of a paragraph, the first after `first` and the others below its end."""
     yield from textwrap.wrap(
         text,
         _WIDTH,

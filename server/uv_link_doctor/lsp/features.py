@@ -13,9 +13,11 @@ from pygls import uris
 from pygls.exceptions import JsonRpcInvalidParams
 
 from uv_link_doctor import doctor, repair
-from uv_link_doctor.engine import shells
-from uv_link_doctor.engine.model import Code, DoctorError
+from uv_link_doctor.engine import formats, shells
+from uv_link_doctor.engine.model import Code, DoctorError, Examination
+from uv_link_doctor.engine.redact import redacted
 from uv_link_doctor.engine.report import document
+from uv_link_doctor.host.private import private_of
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.looks import (
     apply_remedy,
@@ -28,10 +30,13 @@ from uv_link_doctor.lsp.looks import (
     trigger,
 )
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
-from uv_link_doctor.options import OnSave
+from uv_link_doctor.options import OnSave, Options
+from uv_link_doctor.reporting import sections_of
 
 AUTO_SAVE_SECONDS = 10.0
 """How long an auto-saved file must be left alone before it is installed from (contract, section 6)."""
+ABOUT_A_TEXT = ("Summary", "Findings")
+"""The sections of a report that are not about a machine."""
 
 
 def look_around(ls: DoctorServer) -> None:
@@ -180,6 +185,24 @@ def explain_command(_: DoctorServer, *arguments: Any) -> dict[str, Any]:
     raise JsonRpcInvalidParams("`uvLinkDoctor.explain` takes one text")
 
 
+async def report_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
+    """Tells everything known by now about a project, without what is private."""
+    path = root_argument(arguments)
+    with answering_problems():
+        examination, options = await known(ls, path)
+    private = private_of(ls.host.environ, options.environment)
+    told = redacted(sections_of(examination, ls.host, options), private)
+    return {"document": redacted(document(examination), private), "markdown": formats.as_markdown(told)}
+
+
+async def known(ls: DoctorServer, path: Path) -> tuple[Examination, Options]:
+    """The last look at a project, or a first one, with its places; raises DoctorError."""
+    session, _ = session_for(ls, path)
+    options = ls.options_for(path)
+    last = session.examination or await look(ls, session, path)
+    return await doctor.with_places(last, ls.host, options), options
+
+
 async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     """Carries out a remedy, runs uv, looks at every file and shows what is left."""
     match arguments:
@@ -194,6 +217,19 @@ async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
 
 
 # --- requests of our own ------------------------------------------------------------------
+
+
+async def page(ls: DoctorServer, params: Any) -> dict[str, str]:
+    """What a page in the editor shows: of the project at `root`, or of a pasted `text`; with all that is private."""
+    if isinstance(text := getattr(params, "text", None), str):
+        told = sections_of(doctor.explain(text), ls.host, ls.options)
+        shown = tuple(section for section in told if section.heading in ABOUT_A_TEXT)
+        return {"title": "uv's output explained", "style": formats.STYLE, "body": formats.html_body(shown)}
+    path = root_argument((getattr(params, "root", None),))
+    with answering_problems():
+        examination, options = await known(ls, path)
+    body = formats.html_body(sections_of(examination, ls.host, options), buttons=True)
+    return {"title": f"uv Link Doctor: {path.name}", "style": formats.STYLE, "body": body}
 
 
 async def terminal_command(ls: DoctorServer, params: Any) -> dict[str, str]:
