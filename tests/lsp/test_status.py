@@ -64,7 +64,7 @@ async def test_without_an_environment_nothing_can_be_said(project, fake_uv):
         await editor.until(
             lambda: (
                 [it.text for it in editor.statuses][-1:]
-                == ["Nothing wrong was found; there is no environment to look at yet"]
+                == ["Nothing is wrong, but there is no environment to look at yet"]
             ),
             "the sentence about the environment",
         )
@@ -81,7 +81,9 @@ async def test_a_failure_names_its_remedy_and_copying_is_told_until_it_is_taken_
         editor.save(example.manifest)
         failed = await told(editor, "failed")
         assert "os error 396" in failed.text
-        assert (failed.copying, failed.action.command) == (False, "uvLinkDoctor.apply")
+        assert failed.brief == "certifi, os error 396"
+        assert (failed.copying, failed.action.command, failed.action.title) == (False, "uvLinkDoctor.apply", "Repair")
+        assert failed.action.tooltip == "Install `certifi` by copying instead of linking"
         action = failed.action.arguments[0]
         answer = await editor.execute(
             failed.action.command, {"root": action.root, "finding": action.finding, "remedy": action.remedy}
@@ -127,7 +129,7 @@ async def test_a_slow_run_is_running_and_the_users_word_is_waited_for(fake_uv, p
         editor.open(example.manifest)
         editor.save(example.manifest)
         asking = await told(editor, "asking")
-        assert asking.action.title == "Run uv sync all the same"
+        assert asking.action.title == "Go Ahead"
         running = asyncio.ensure_future(editor.execute("uvLinkDoctor.sync", example.root.as_uri()))
         going = await told(editor, "running")
         assert (going.text, going.action.command) == ("Running uv sync", "uvLinkDoctor.cancel")

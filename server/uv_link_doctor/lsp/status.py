@@ -47,15 +47,16 @@ def status(
     """
     uri = root.as_uri()
     if activity is not None:
-        state, text, action = _goes_on(activity, uri)
+        state, brief, text, action = _goes_on(activity, uri)
     elif problem is not None:
-        state, text, action = State.FAILED, problem, None
+        state, brief, text, action = State.FAILED, "the project cannot be read", problem, None
     else:
-        state, text, action = _found(found, uri) or _calm(options, examination, uri)
+        state, brief, text, action = _found(found, uri) or _calm(options, examination, uri)
     return {
         "root": uri,
         "name": root.name,
         "state": state.value,
+        "brief": brief,
         "text": text,
         "action": action if options.trusted else None,
         "copying": copying,
@@ -63,38 +64,39 @@ def status(
     }
 
 
-_Said = tuple[State, str, dict[str, Any] | None]
-"""A state, one sentence, and the command that fits."""
+_Said = tuple[State, str, str, dict[str, Any] | None]
+"""A state, a few words for where there is little room, one sentence, and the command that fits."""
 
 
 def _goes_on(activity: State, uri: str) -> _Said:
     text = "Waiting for another uv to finish" if activity is State.WAITING else "Running uv sync"
-    return activity, text, _action("Cancel", CANCEL, uri)
+    return activity, "", text, _action("Cancel", CANCEL, uri)
 
 
 def _found(found: tuple[Finding, ...], uri: str) -> _Said | None:
     """What the gravest finding says, or the one that asks; None where there is only information."""
     question = next((finding for finding in found if findings.is_question(finding)), None)
     if question is not None:
-        return State.ASKING, question.message, _action("Run uv sync all the same", SYNC, uri)
+        return State.ASKING, "uv would do more than install", question.message, _action("Go Ahead", SYNC, uri)
     grave = [finding for finding in found if finding.severity in {Severity.ERROR, Severity.WARNING}]
     if not grave:
         return None
     worst = min(grave, key=lambda finding: list(Severity).index(finding.severity))
     state = State.FAILED if worst.severity is Severity.ERROR else State.DEGRADED
-    return state, worst.message, _remedy(worst, uri)
+    facts = [worst.package or worst.code.value, f"os error {worst.os_error}" if worst.os_error is not None else ""]
+    return state, ", ".join(filter(None, facts)), worst.message, _remedy(worst, uri)
 
 
 def _calm(options: Options, examination: Examination | None, uri: str) -> _Said:
     """Nothing is wrong, as far as anybody has looked."""
     sync = _action("Run uv sync", SYNC, uri)
     if options.on_save is OnSave.OFF:
-        return State.PAUSED, "Nothing happens on a save", sync
+        return State.PAUSED, "", "Nothing happens on a save", sync
     if examination is None or examination.verdict is Verdict.NOT_RUN:
-        return State.UNKNOWN, "Not looked at yet", sync
+        return State.UNKNOWN, "not looked at yet", "Not looked at yet", sync
     if not (examination.verification and examination.verification.verified):
-        return State.UNKNOWN, "Nothing wrong was found; there is no environment to look at yet", sync
-    return State.HEALTHY, "Every installed package is complete", sync
+        return State.UNKNOWN, "no environment yet", "Nothing is wrong, but there is no environment to look at yet", sync
+    return State.HEALTHY, "every package is complete", "Every installed package is complete", sync
 
 
 def _remedy(finding: Finding, uri: str) -> dict[str, Any] | None:
@@ -102,8 +104,9 @@ def _remedy(finding: Finding, uri: str) -> dict[str, Any] | None:
     preferred = next((remedy for remedy in finding.remedies if remedy.preferred), None)
     if preferred is None:
         return None
-    return _action(preferred.title, APPLY, {"root": uri, "finding": finding.id, "remedy": preferred.id})
+    arguments = {"root": uri, "finding": finding.id, "remedy": preferred.id}
+    return _action("Repair", APPLY, arguments, tooltip=preferred.title)
 
 
-def _action(title: str, command: str, argument: object) -> dict[str, Any]:
-    return {"title": title, "command": command, "arguments": [argument]}
+def _action(title: str, command: str, argument: object, *, tooltip: str = "") -> dict[str, Any]:
+    return {"title": title, "tooltip": tooltip, "command": command, "arguments": [argument]}

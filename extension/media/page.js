@@ -1,0 +1,61 @@
+// Runs in the doctor page: hands a press on, and keeps the focus where it was when the content is replaced.
+
+const api = acquireVsCodeApi();
+const said = document.getElementById("said");
+const body = document.getElementById("body");
+let working = false;
+let mayRun = false;
+
+/** What tells one remedy's button from the others, also after the page was made anew. */
+function remedyOf(element) {
+  const { finding, remedy } = element?.dataset ?? {};
+  return remedy === undefined ? undefined : JSON.stringify([finding, remedy]);
+}
+
+/** Buttons stay in the tab order while they cannot be used, so that the focus is never lost. */
+function mark() {
+  for (const button of document.querySelectorAll("button")) {
+    const runs = "remedy" in button.dataset || "runs" in button.dataset;
+    button.setAttribute("aria-disabled", String(working || (runs && !mayRun)));
+  }
+}
+
+function show(page) {
+  const focused = remedyOf(document.activeElement);
+  const opened = [...body.querySelectorAll("details")].map((details) => details.open);
+  body.innerHTML = page.body;
+  for (const [at, details] of body.querySelectorAll("details").entries()) {
+    details.open = opened[at] ?? details.open;
+  }
+  mayRun = page.mayRun;
+  mark();
+  if (focused !== undefined) {
+    const again = [...body.querySelectorAll("button")].find((button) => remedyOf(button) === focused);
+    (again ?? document.querySelector("button")).focus();
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button === null || button.getAttribute("aria-disabled") === "true") {
+    return;
+  }
+  const { kind, finding, remedy } = button.dataset;
+  working = true;
+  mark();
+  said.textContent = `Working: ${button.textContent}`;
+  api.postMessage(kind === undefined ? { kind: "apply", finding, remedy } : { kind });
+});
+
+window.addEventListener("message", ({ data }) => {
+  if (data.kind === "page") {
+    show(data);
+  } else if (data.kind === "done") {
+    working = false;
+    mark();
+    said.textContent = data.said;
+  }
+});
+
+mark();
+api.postMessage({ kind: "ready" });
