@@ -3,13 +3,14 @@
 const api = acquireVsCodeApi();
 const said = document.getElementById("said");
 const body = document.getElementById("body");
+let shown = "";
 let working = false;
 let mayRun = false;
 
-/** What tells one remedy's button from the others, also after the page was made anew. */
-function remedyOf(element) {
-  const { finding, remedy } = element?.dataset ?? {};
-  return remedy === undefined ? undefined : JSON.stringify([finding, remedy]);
+/** What tells one of the content's buttons and summaries from the others, also after the page was made anew. */
+function nameOf(element) {
+  const { finding, remedy } = element.dataset;
+  return JSON.stringify([element.tagName, element.closest("section")?.getAttribute("aria-labelledby"), finding, remedy]);
 }
 
 /** Buttons stay in the tab order while they cannot be used, so that the focus is never lost. */
@@ -21,16 +22,23 @@ function mark() {
 }
 
 function show(page) {
-  const focused = remedyOf(document.activeElement);
+  mayRun = page.mayRun;
+  if (page.body !== shown) {
+    shown = page.body;
+    replace(page.body);
+  }
+  mark();
+}
+
+function replace(html) {
+  const focused = body.contains(document.activeElement) ? nameOf(document.activeElement) : undefined;
   const opened = [...body.querySelectorAll("details")].map((details) => details.open);
-  body.innerHTML = page.body;
+  body.innerHTML = html;
   for (const [at, details] of body.querySelectorAll("details").entries()) {
     details.open = opened[at] ?? details.open;
   }
-  mayRun = page.mayRun;
-  mark();
   if (focused !== undefined) {
-    const again = [...body.querySelectorAll("button")].find((button) => remedyOf(button) === focused);
+    const again = [...body.querySelectorAll("button, summary")].find((element) => nameOf(element) === focused);
     (again ?? document.querySelector("button")).focus();
   }
 }

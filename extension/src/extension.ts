@@ -1,6 +1,6 @@
-/** The entry: registers the commands at once and loads everything else afterwards, so that no editor waits for us. */
+/** The entry: hands over to `doctor.ts` as soon as the editor has time, so that it never waits for us. */
 
-import { commands, type ExtensionContext } from "vscode";
+import type { ExtensionContext } from "vscode";
 import type { CommandName, Doctor } from "./doctor";
 
 const COMMANDS: readonly CommandName[] = [
@@ -20,7 +20,10 @@ const COMMANDS: readonly CommandName[] = [
 
 let doctor: Promise<Doctor> | undefined;
 
-export function activate(context: ExtensionContext): void {
+/** Registers the commands; what carries them out is loaded afterwards, or with the first of them. */
+export async function activate(context: ExtensionContext): Promise<void> {
+  // Even the editor's own module takes its time when it is first asked for.
+  const { commands } = await import("vscode");
   const load = (): Promise<Doctor> => {
     doctor ??= import("./doctor.js").then((loaded) => loaded.openPractice(context));
     return doctor;

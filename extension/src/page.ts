@@ -77,6 +77,24 @@ export class DoctorPage implements Disposable {
   }
 }
 
+/** What the frame adds to the style of the reports: a toolbar that stays in sight, and never hides what has the focus. */
+const STYLE = `
+html { scroll-padding-top: 5rem; }
+header {
+  position: sticky;
+  top: 0;
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 0.5rem 1rem;
+  padding: 0.6rem 1.5rem;
+  background: var(--page);
+  border-bottom: 1px solid var(--line);
+}
+[role="toolbar"] { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+#said { margin: 0; color: var(--quiet); }
+`;
+
 /** The frame of every page: nothing comes from elsewhere, and no script runs but ours. */
 function frame(style: string, script: string, source: string): string {
   const nonce = randomBytes(16).toString("base64");
@@ -87,9 +105,10 @@ function frame(style: string, script: string, source: string): string {
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <title>uv Link Doctor</title>
-<style nonce="${nonce}">${style}</style>
+<style nonce="${nonce}">${style}${STYLE}</style>
 </head>
 <body>
+<header>
 <div role="toolbar" aria-label="What you can do">
 <button type="button" data-kind="runCheck">Check Again</button>
 <button type="button" data-kind="runSync" data-runs>Run uv sync</button>
@@ -97,6 +116,7 @@ function frame(style: string, script: string, source: string): string {
 <button type="button" data-kind="showLog">Show Log</button>
 </div>
 <p role="status" id="said"></p>
+</header>
 <div id="body"></div>
 <script src="${script}"></script>
 </body>

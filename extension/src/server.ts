@@ -8,12 +8,11 @@ import {
   DidSaveTextDocumentNotification,
   type DocumentSelector,
   ErrorAction,
-  type ErrorHandler,
   LanguageClient,
   type Middleware,
   RevealOutputChannelOn,
 } from "vscode-languageclient/node";
-import { cancellableProgress } from "./progress";
+import { CancellableProgress } from "./progress";
 import { type Candidate, findPython, foundByUv, knownLocations, onPath } from "./python";
 import { pythonExtension } from "./pythonExtension";
 
@@ -33,6 +32,13 @@ const WHILE_MS = 180_000;
 
 export type Health = "starting" | "ready" | "no-python" | "stopped";
 
+/** Leaves it to us what the user is told: of a server that ended, it would speak a second time. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
 /** What others do with the server. */
 export interface Wishes {
   readonly log: LogOutputChannel;
@@ -47,6 +53,8 @@ export class Server implements Disposable {
   health: Health = "starting";
   /** Files saved before the server could hear of it. */
   readonly #missed = new Set<string>();
+  /** When the server has ended by itself, since somebody asked for it. */
+  #crashes: number[] = [];
   #again = false;
   #work: Promise<void> | undefined;
   #ended = false;
@@ -66,6 +74,11 @@ export class Server implements Disposable {
 
   /** Starts the server, or ends it first; calls while that is under way lead to one more start after it. */
   restart(): Promise<void> {
+    this.#crashes = [];
+    return this.#restart();
+  }
+
+  #restart(): Promise<void> {
     this.#again = true;
     this.#work ??= this.#restartWhileAsked().finally(() => {
       this.#work = undefined;
@@ -115,7 +128,8 @@ export class Server implements Disposable {
       void this.#tell("uv Link Doctor needs Python 3.11 or newer to run, and none was found.", "Choose Python…");
       return;
     }
-    const client = new LanguageClient(
+    const progress = new CancellableProgress();
+    const client: LanguageClient = new QuietClient(
       "uv-link-doctor",
       "uv Link Doctor",
       {
@@ -131,8 +145,12 @@ export class Server implements Disposable {
         synchronize: { configurationSection: "uvLinkDoctor" },
         initializationOptions: { trusted: workspace.isTrusted },
         initializationFailedHandler: () => false,
-        middleware: { ...middleware, ...cancellableProgress(() => this.client) },
-        errorHandler: this.#errorHandler(),
+        middleware: { ...middleware, ...progress.middleware(() => client) },
+        errorHandler: {
+          error: () => ({ action: ErrorAction.Continue, handled: true }),
+          // It is started again by us, with a Python looked for anew.
+          closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
+        },
       },
     );
     client.registerFeature({
@@ -145,30 +163,36 @@ export class Server implements Disposable {
     });
     this.client = client;
     client.onDidChangeState(({ newState }) => {
-      if (this.client === client) {
-        this.#turn(
-          newState === ClientState.Running ? "ready" : newState === ClientState.Starting ? "starting" : "stopped",
-        );
+      if (newState === ClientState.Stopped) {
+        progress.dispose();
+        if (this.client === client) {
+          this.#hasEndedByItself();
+        }
       }
     });
     this.wishes.listen(client);
     try {
       await client.start();
-      await this.#tellWhatItMissed(client);
-      log.info(`the server runs on Python ${python.version} (${python.via}): ${python.command}`);
     } catch (error) {
       log.error(`the server did not start: ${String(error)}`);
       this.#turn("stopped");
       void this.#tell("uv Link Doctor's server did not start; the log says why.", "Try Again");
+      return;
     }
+    log.info(`the server runs on Python ${python.version} (${python.via}): ${python.command}`);
+    this.#turn("ready");
+    await this.#tellWhatItMissed(client);
   }
 
   /** A save while the server starts counts, too: the client itself would forget it. */
   async #tellWhatItMissed(client: LanguageClient): Promise<void> {
-    const missed = [...this.#missed];
-    this.#missed.clear();
-    for (const uri of missed) {
-      await client.sendNotification(DidSaveTextDocumentNotification.type, { textDocument: { uri } });
+    for (const uri of [...this.#missed]) {
+      try {
+        await client.sendNotification(DidSaveTextDocumentNotification.type, { textDocument: { uri } });
+        this.#missed.delete(uri);
+      } catch {
+        // It has ended already; the next one is told.
+      }
     }
   }
 
@@ -190,29 +214,17 @@ export class Server implements Disposable {
     yield* onPath();
   }
 
-  /** Starts a server that has ended by itself again, quietly, but not for ever. */
-  #errorHandler(): ErrorHandler {
-    const ends: number[] = [];
-    return {
-      error: () => ({ action: ErrorAction.Continue }),
-      closed: () => {
-        const now = Date.now();
-        ends.push(now);
-        const often = ends.filter((end) => now - end < WHILE_MS).length > CRASHES;
-        const hasRun = this.health === "ready";
-        if (hasRun && !often) {
-          this.wishes.log.warn("the server has ended by itself; it is started again");
-          return { action: CloseAction.Restart, handled: true };
-        }
-        if (hasRun) {
-          void this.#tell(
-            "uv Link Doctor's server has ended by itself again and again; it is left alone.",
-            "Try Again",
-          );
-        }
-        return { action: CloseAction.DoNotRestart, handled: true };
-      },
-    };
+  /** Starts it again, quietly, but not for ever. */
+  #hasEndedByItself(): void {
+    const now = Date.now();
+    this.#crashes = [...this.#crashes.filter((crash) => now - crash < WHILE_MS), now];
+    if (this.#crashes.length <= CRASHES) {
+      this.wishes.log.warn("the server has ended by itself; it is started again");
+      void this.#restart();
+      return;
+    }
+    this.#turn("stopped");
+    void this.#tell("uv Link Doctor's server has ended by itself again and again; it is left alone.", "Try Again");
   }
 
   #turn(health: Health): void {
