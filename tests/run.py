@@ -2,15 +2,19 @@
 
 The first run makes `.venv` and installs the project there with all that its checks need; later ones reuse it until
 pyproject.toml or the Python changes. All checks run, also after one has failed; the exit code is the first failure's.
+The extension's own checks need npm, and the tests in a real VS Code need Chromium besides: where they are missing these
+are left out, but not in CI.
 Arguments are handed on to pytest: `python3 tests/run.py -k cloud`.
 """
 
 import hashlib
+import os
 import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import which
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -20,11 +24,23 @@ LOOSER = ["--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-ca
 LOOSER.append("--no-warn-return-any")
 """A test's fixtures and arguments are typed where it helps to read it."""
 
+CI = bool(os.environ.get("CI"))
+NPM = [which("npm") or "npm", "--prefix", "extension", "--silent"]
+
+EXTENSION = {
+    "extension": [*NPM, "run", "check"],
+    "its units": [*NPM, "test"],
+}
+EDITOR_KIT = {"editor kit": [PYTHON, "tests/kit/provision.py"]}
+"""The VS Code that some tests drive is made before them, in `.editor`, and kept; without it they are skipped."""
+
 CHECKS = {
     "lint": [PYTHON, "-m", "ruff", "check"],
     "format": [PYTHON, "-m", "ruff", "format", "--check"],
     "types": [PYTHON, "-m", "mypy", "server"],
     "types of tests": [PYTHON, "-m", "mypy", *LOOSER, "tests"],
+    **(EXTENSION if which("npm") or CI else {}),
+    **(EDITOR_KIT if (which("npm") and which("chromium")) or CI else {}),
     "tests": [PYTHON, "-m", "pytest", *sys.argv[1:]],
 }
 
@@ -33,7 +49,7 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - pip has not had its say yet.
         print(f"error: this is Python {sys.version.split()[0]} ({sys.executable})\nhint: run it with 3.11 or newer")
         return 2
-    if failed := make_environment():
+    if failed := make_environment() or make_extension():
         return failed
     exit_codes, summary = [], []
     for name, command in CHECKS.items():
@@ -57,6 +73,14 @@ def make_environment() -> int:
     if not failed:
         stamp.write_text(made_for, encoding="utf-8")
     return failed
+
+
+def make_extension() -> int:
+    """Install what the extension is built and checked with, where npm is; npm's own copy of the lock tells what is."""
+    lock, installed = (ROOT / "extension" / name for name in ("package-lock.json", "node_modules/.package-lock.json"))
+    if not (which("npm") or CI) or (installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime):
+        return 0
+    return run([*NPM, "ci"])
 
 
 def run(command: list[str]) -> int:

@@ -65,7 +65,7 @@ export class DoctorPage implements Disposable {
       void panel.webview.postMessage({ kind: "done", said });
     });
     const script = panel.webview.asWebviewUri(Uri.joinPath(media, "page.js")).toString();
-    panel.webview.html = frame(page.style, script, panel.webview.cspSource);
+    panel.webview.html = frame(page.style, script);
     return panel;
   }
 
@@ -79,7 +79,7 @@ export class DoctorPage implements Disposable {
 
 /** What the frame adds to the style of the reports: a toolbar that stays in sight, and never hides what has the focus. */
 const STYLE = `
-html { scroll-padding-top: 5rem; }
+html { scroll-padding-top: 7rem; }
 header {
   position: sticky;
   top: 0;
@@ -96,9 +96,9 @@ header {
 `;
 
 /** The frame of every page: nothing comes from elsewhere, and no script runs but ours. */
-function frame(style: string, script: string, source: string): string {
+function frame(style: string, script: string): string {
   const nonce = randomBytes(16).toString("base64");
-  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src ${source}`;
+  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'`;
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -118,7 +118,7 @@ function frame(style: string, script: string, source: string): string {
 <p role="status" id="said"></p>
 </header>
 <div id="body"></div>
-<script src="${script}"></script>
+<script nonce="${nonce}" src="${script}"></script>
 </body>
 </html>`;
 }

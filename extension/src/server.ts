@@ -162,10 +162,11 @@ export class Server implements Disposable {
       clear: () => undefined,
     });
     this.client = client;
+    let hasRun = false;
     client.onDidChangeState(({ newState }) => {
       if (newState === ClientState.Stopped) {
         progress.dispose();
-        if (this.client === client) {
+        if (hasRun && this.client === client) {
           this.#hasEndedByItself();
         }
       }
@@ -179,6 +180,7 @@ export class Server implements Disposable {
       void this.#tell("uv Link Doctor's server did not start; the log says why.", "Try Again");
       return;
     }
+    hasRun = true;
     log.info(`the server runs on Python ${python.version} (${python.via}): ${python.command}`);
     this.#turn("ready");
     await this.#tellWhatItMissed(client);

@@ -44,7 +44,7 @@ export class StatusItems implements Disposable {
     this.#project.severity = severity;
     this.#project.busy = busy;
     this.#project.command = command;
-    this.#project.accessibilityInformation = { label: `${text}. ${now.status?.text ?? detail}` };
+    this.#project.accessibilityInformation = { label: `${text}. ${spoken(now.status?.text ?? detail)}` };
     this.#onSave.text = `On save: ${ON_SAVE[now.onSave]}`;
     this.#onSave.detail = now.chosen ? "" : "not chosen yet";
     this.#onSave.command = { command: "uvLinkDoctor.chooseOnSave", title: now.chosen ? "Change" : "Choose" };
@@ -109,6 +109,11 @@ function project({ health, trusted, status }: Showing): Shown {
     busy: state === "running" || state === "waiting",
     command: action === null ? OPEN_PAGE : { ...action, arguments: [...action.arguments] },
   };
+}
+
+/** The server's prose without the marks round what is literal, which a screen reader would read out. */
+function spoken(prose: string): string {
+  return prose.replaceAll("`", "");
 }
 
 function item(id: string, name: string): LanguageStatusItem {

@@ -175,16 +175,18 @@ def _html_finding(finding: FindingPart, name: str, number: int, *, buttons: bool
     severity = f'<span class="severity">{escape(finding.severity.capitalize())}</span>'
     yield f'<h3 id="{name}">{number}. {severity}: <code>{escape(finding.code)}</code></h3>\n'
     yield f'<p class="message">{_marked(finding.message)}</p>\n'
-    yield from _html_rows(finding.rows)
-    if finding.why:
-        yield f"<p>{_marked(finding.why)}</p>\n"
-    yield from _html_list(finding.evidence)
     if finding.remedies:
         yield '<h4>What would help</h4>\n<ol class="remedies">\n'
         # The preferred one first; where none is, the order stays.
         for remedy in sorted(finding.remedies, key=lambda remedy: not remedy.preferred):
             yield from _html_remedy(remedy, finding, buttons=buttons)
         yield "</ol>\n"
+    if finding.rows or finding.why or finding.evidence:
+        yield "<h4>What is known</h4>\n"
+    yield from _html_rows(finding.rows)
+    if finding.why:
+        yield f"<p>{_marked(finding.why)}</p>\n"
+    yield from _html_list(finding.evidence)
     yield "</article>\n"
 
 
@@ -224,7 +226,8 @@ def _marked(text: str) -> str:
     )
 
 
-# The editor's colours where there are any (a webview), else our own, which keep a contrast of at least 4.5 to 1.
+# The editor's colours where there are any (a webview), else our own, which keep a contrast of at least 4.5 to 1. Those
+# that the editor itself writes in are taken: what it underlines with is too pale for text, but in high contrast.
 STYLE = """\
 :root {
   color-scheme: light dark;
@@ -233,9 +236,9 @@ STYLE = """\
   --quiet: var(--vscode-descriptionForeground, #59636e);
   --line: var(--vscode-panel-border, #d1d9e0);
   --inset: var(--vscode-textCodeBlock-background, #f3f5f7);
-  --error: var(--vscode-editorError-foreground, #c11c28);
-  --warning: var(--vscode-editorWarning-foreground, #8a5a00);
-  --information: var(--vscode-editorInfo-foreground, #0860ca);
+  --error: var(--vscode-errorForeground, #c11c28);
+  --warning: var(--vscode-list-warningForeground, #8a5a00);
+  --information: var(--vscode-textLink-foreground, #0860ca);
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -244,25 +247,35 @@ STYLE = """\
     --quiet: var(--vscode-descriptionForeground, #9aa4af);
     --line: var(--vscode-panel-border, #3d444d);
     --inset: var(--vscode-textCodeBlock-background, #1a212a);
-    --error: var(--vscode-editorError-foreground, #ff7b72);
-    --warning: var(--vscode-editorWarning-foreground, #e3b341);
-    --information: var(--vscode-editorInfo-foreground, #79b8ff);
+    --error: var(--vscode-errorForeground, #ff7b72);
+    --warning: var(--vscode-list-warningForeground, #e3b341);
+    --information: var(--vscode-textLink-foreground, #79b8ff);
   }
 }
+.vscode-high-contrast {
+  --line: var(--vscode-contrastBorder);
+  --warning: var(--vscode-editorWarning-foreground);
+}
+.vscode-high-contrast pre { border: 1px solid var(--line); }
 body {
   margin: 0;
+  padding: 0;
   color: var(--text);
   background: var(--page);
   font: var(--vscode-font-size, 1rem)/1.5 var(--vscode-font-family, system-ui, sans-serif);
 }
-main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.6em; }
-h2 { font-size: 1.25em; margin: 2em 0 0.5em; padding-bottom: 0.2em; border-bottom: 1px solid var(--line); }
-h3, h4 { font-size: 1em; margin: 1em 0 0.5em; }
+main { max-width: 60rem; padding: 1rem 1.5rem 3rem; }
+h1 { margin: 0.25em 0 0.5em; font-size: 1.6em; font-weight: 600; }
+h2 { margin: 2em 0 0.5em; padding-bottom: 0.2em; border-bottom: 1px solid var(--line); font-size: 1.25em; }
+h1 + section > h2 { margin-top: 1em; }
+h3, h4 { margin: 1em 0 0.5em; font-size: 1em; }
+p, ul, ol { margin: 0.5em 0; }
 code, pre { font-family: var(--vscode-editor-font-family, ui-monospace, monospace); font-size: 0.92em; }
+code { padding: 0.1em 0.3em; border-radius: 3px; color: inherit; background: var(--inset); }
+button code { padding: 0; background: none; }
 code, td, th, p, li { overflow-wrap: anywhere; }
-pre { margin: 0.5em 0; padding: 0.6em; background: var(--inset); white-space: pre-wrap; overflow-wrap: anywhere; }
-table { width: 100%; border-collapse: collapse; }
+pre { margin: 0.5em 0; padding: 0.6em; border-radius: 3px; background: var(--inset); white-space: pre-wrap; }
+table { width: 100%; margin: 0.75em 0; border-collapse: collapse; }
 th, td { padding: 0.3em 0.6em 0.3em 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { width: 12em; font-weight: normal; color: var(--quiet); }
 article { margin: 1em 0; padding: 0 1em 0.5em; border: 1px solid var(--line); border-left: 0.3em solid var(--quiet); }
@@ -273,21 +286,27 @@ article.information, article.hint { border-left-color: var(--information); }
 .warning .severity { color: var(--warning); }
 .information .severity, .hint .severity { color: var(--information); }
 .message { font-weight: 600; }
+.remedies { padding-left: 1.5em; }
 .remedies > li { margin-bottom: 0.8em; }
-summary { cursor: pointer; }
+summary { width: fit-content; cursor: pointer; }
 button {
-  padding: 0.35em 0.8em;
+  padding: 0.3em 0.9em;
   font: inherit;
   text-align: left;
   color: var(--vscode-button-secondaryForeground, inherit);
   background: var(--vscode-button-secondaryBackground, transparent);
-  border: 1px solid var(--vscode-button-border, var(--quiet));
+  border: 1px solid var(--vscode-contrastBorder, var(--vscode-button-secondaryBorder, transparent));
+  border-radius: 4px;
   cursor: pointer;
 }
+button:hover { background: var(--vscode-button-secondaryHoverBackground, transparent); }
 button.preferred {
   color: var(--vscode-button-foreground, #ffffff);
   background: var(--vscode-button-background, #0860ca);
+  border-color: var(--vscode-contrastBorder, var(--vscode-button-border, transparent));
 }
+button.preferred:hover { background: var(--vscode-button-hoverBackground, #0860ca); }
+button[aria-disabled="true"] { opacity: 0.5; cursor: default; }
 button:focus-visible, summary:focus-visible {
   outline: 2px solid var(--vscode-focusBorder, var(--information));
   outline-offset: 2px;
