@@ -168,21 +168,42 @@ async def test_a_server_that_does_not_start_is_told_once_with_a_way_out(project,
     assert await window.notifications_so_far() == [said]
 
 
-async def test_a_save_while_the_server_still_starts_counts(project, fake_uv, environ, workbench, tmp_path):
-    example, fake, python, gate = project("idna"), fake_uv(ASKED), tmp_path / "python3", tmp_path / "gate"
-    os.mkfifo(gate)
-    python.write_text(f'#!/bin/sh\nread -r _ < {shlex.quote(str(gate))}\nexec {shlex.quote(sys.executable)} "$@"\n')
-    python.chmod(0o755)
-    configure(example, uvPath=str(fake.path), python=str(python))
+async def test_a_save_while_the_server_still_starts_counts(project, fake_uv, environ, workbench, slow_python):
+    example, fake = project("idna"), fake_uv(ASKED)
+    configure(example, uvPath=str(fake.path), python=str(slow_python.path))
     window = await opened(workbench, environ, example, status="uv Link Doctor is starting")
-    assert (await window.language_status("is starting")).busy
     await window.save()
-    assert language_servers(window.server) == []
-    gate.write_text("go\n")
+    assert (await window.language_status("is starting")).busy
+    assert fake.invocations() == []
+    slow_python.let_go()
     await until(lambda: syncs(fake))
-    await window.language_status("uv: ")
+    assert not (await window.language_status("uv: ")).busy
     assert len(syncs(fake)) == 1
     assert await window.notifications_so_far() == []
+
+
+class SlowPython:
+    """A Python that answers at once, but does not start the server before our word."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, gate = folder / "slow-python3", folder / "gate"
+        os.mkfifo(gate)
+        self._gate = os.open(gate, os.O_RDWR)  # Both ends, so that neither waits for the other to open its own.
+        start = f'read -r _ < {shlex.quote(str(gate))}; exec {shlex.quote(sys.executable)} "$@"'
+        self.path.write_text(f'#!/bin/sh\ncase "$*" in *start.py*) {start} ;; esac\nprintf "3.12.0\\n%s\\n" "$0"\n')
+        self.path.chmod(0o755)
+
+    def let_go(self) -> None:
+        os.write(self._gate, b"go\n")
+
+    def close(self) -> None:
+        os.close(self._gate)
+
+
+@pytest.fixture
+def slow_python(tmp_path):
+    with contextlib.closing(SlowPython(tmp_path)) as python:
+        yield python
 
 
 # --- uv ---------------------------------------------------------------------------------------
@@ -213,10 +234,7 @@ async def test_a_hung_uv_is_cancelled_from_the_message_or_the_status(project, fa
     assert files(example) == before
 
 
-async def test_without_uv_one_diagnostic_says_so_until_there_is_one(project, fake_uv, environ, workbench):
-    installed = [Path(it, "uv") for it in ("/opt/homebrew/bin", "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin")]
-    need(not any(it.exists() for it in installed), "this machine has a uv that the extension finds anywhere")
-    need(not shutil.which("uv", path=environ["PATH"]), "this machine has a uv on every PATH")
+async def test_without_uv_one_diagnostic_says_so_until_there_is_one(project, fake_uv, install, environ, workbench):
     example, fake = project("idna"), fake_uv(ASKED)
     before = files(example)
     window = await opened(workbench, environ, example)
@@ -226,15 +244,22 @@ async def test_without_uv_one_diagnostic_says_so_until_there_is_one(project, fak
     assert await window.notifications_so_far() == []
     assert files(example) == before
 
-    local = Path(environ["HOME"], ".local/bin/uv")
-    local.parent.mkdir(parents=True, exist_ok=True)
-    local.symlink_to(fake.path)
-    try:
-        await window.save()
-        await window.wait_for_no_problem()
-        assert len(syncs(fake)) == 1
-    finally:
-        local.unlink()
+    install(fake.path)
+    await window.save()
+    await window.wait_for_no_problem()
+    assert len(syncs(fake)) == 1
+
+
+@pytest.fixture
+def install(environ):
+    """`install(path)`: puts a uv where its installers do; until then there is none."""
+    installed = [Path(it, "uv") for it in ("/opt/homebrew/bin", "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin")]
+    need(not any(it.exists() for it in installed), "this machine has a uv that the extension finds anywhere")
+    need(not shutil.which("uv", path=environ["PATH"]), "this machine has a uv on every PATH")
+    place = Path(environ["HOME"], ".local/bin/uv")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    yield place.symlink_to
+    place.unlink(missing_ok=True)
 
 
 async def test_settings_that_change_during_a_run_count_from_the_next_on(project, fake_uv, environ, workbench):
@@ -321,8 +346,7 @@ class TestWithoutPython:
         inside = shlex.quote("\n".join(["set -e", *mounts, then]))
         node.write_text(f'#!/bin/sh\nexec unshare --mount --propagation private sh -c {inside} node "$@"\n')
         node.chmod(0o755)
-        stack = contextlib.ExitStack()
-        with stack:
+        with contextlib.ExitStack() as stack:
             yield lambda setup: stack.enter_context(code_server_running(editor, tmp_path / "vscode", setup))
 
     async def test_one_message_says_so_and_a_choice_ends_it(self, chosen, project, fake_uv, environ, workbench):
@@ -339,9 +363,7 @@ class TestWithoutPython:
         assert await window.notifications_so_far() == [said]
         await window.language_status_command("no Python")
         await window.pick("Choose a Python on this machine…")
-        await window.page.get_by_text("Choose a Python (3.11 or newer)").wait_for()
-        await window.page.keyboard.press("Control+A")
-        await window.type(f"{chosen.parent}/")
+        await window.pick("..")  # From the project's folder.
         await window.pick(chosen.name)
         await window.wait_for_problem("half")
         await window.language_status("uv: failed")
@@ -414,11 +436,14 @@ async def test_a_folder_deleted_while_it_is_open_leaves_a_window_that_can_be_clo
     await until(lambda: syncs(fake))
     servers = language_servers(window.server)
     shutil.rmtree(example.root)
-    await window.palette("uv Link Doctor: Check the Project Without Installing")
-    await window.notification("pyproject.toml")
-    await window.palette("uv Link Doctor: Run uv sync")
+    for command in ("Check the Project Without Installing", "Run uv sync"):
+        await window.palette(f"uv Link Doctor: {command}")
+        said = await window.notification("no such file or directory")
+        assert said.message.endswith("name a project's directory or its `pyproject.toml`")
+        assert await window.notifications_so_far() == [said]
+        await window.palette("Notifications: Clear All Notifications")
     assert language_servers(window.server) == servers
-    assert len(await window.notifications_so_far()) <= 1
+    assert len(syncs(fake)) == 1
     await window.palette("View: Close Editor")
     await window.page.locator(".tab").wait_for(state="detached")
     await window.close_page()
@@ -433,17 +458,23 @@ async def test_the_extension_is_disabled_and_enabled_again(project, fake_uv, env
     window = await opened(workbench, environ, example)
     await window.wait_for_problem("half")
     [server] = language_servers(window.server)
-    await window.palette("Extensions: Show Installed Extensions")
-    await window.page.locator(".extension-list-item", has_text="uv Link Doctor").click()
-    page = window.page.locator(".extension-editor")
-    await page.get_by_role("button", name="Disable", exact=True).first.click()
-    await page.get_by_role("button", name="Reload Window", exact=True).wait_for()
+    await press_on_our_page(window, "Disable")
+    await window.page.locator(".extension-editor").get_by_role("button", name="reload window").wait_for()
     await window.reload()
     await until(lambda: not Path(f"/proc/{server}").exists())
-    await window.screenshot("disabled")
+    await window.open_file("pyproject.toml")
+    await window.wait_for_no_problem()
     assert language_servers(window.server) == []
-    await page.get_by_role("button", name="Enable", exact=True).first.click()
-    await window.screenshot("enabled")
+
+    await press_on_our_page(window, "Enable")
     await window.wait_for_problem("half")
-    await window.screenshot("enabled2")
+    [again] = language_servers(window.server)
+    assert again != server
     assert await window.notifications_so_far() == []
+
+
+async def press_on_our_page(window: Workbench, button: str) -> None:
+    """Press a button of the page that the Extensions view shows of our extension."""
+    await window.palette("Extensions: Show Installed Extensions")
+    await window.page.locator(".extension-list-item", has_text="uv Link Doctor").click()
+    await window.page.locator(".extension-editor").get_by_role("button", name=button).first.click()

@@ -145,15 +145,6 @@ class Workbench:
         await self._close_quick_input()
         return titles
 
-    async def palette_commands(self, start: str) -> list[str]:
-        """The titles of the commands that the palette offers and that begin so, as far as there is room for them."""
-        await self._fill_palette("xyzzy")
-        await expect(self._rows.filter(has_text="No matching commands")).to_be_visible()
-        await self._input.fill(f">{start}")
-        titles = await _settled(self._rows.locator(".label-name"))
-        await self._close_quick_input()
-        return sorted(title for title in titles if title.startswith(start))
-
     async def pick(self, title: str) -> None:
         """Choose the row of exactly this title from the list that is open."""
         await self._choose_row(title)
