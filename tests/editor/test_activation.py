@@ -1,8 +1,6 @@
 """What the extension costs an editor, in the editor's own figures, beside an extension that does nothing."""
 
 import json
-import re
-import statistics
 import zipfile
 from pathlib import Path
 

@@ -180,7 +180,9 @@ class Workbench:
         path = self.root / name
         await self.page.keyboard.press("Control+P")
         await self._input.fill(str(path))
-        await self._choose_row(path.name)
+        # A row below the folder that is open names its own; until then a file of the same name may come first.
+        row = self._rows.filter(has=self.page.locator(".label-name", has_text=_exactly(path.name)))
+        await row.filter(has_text=path.parent.name if path.parent != self.root else path.name).first.click()
         await self.page.locator(f'.tab.active[data-resource-name="{path.name}"]').wait_for()
         # Keys pressed before the editor has the focus are lost.
         await self.page.locator(".editor-group-container.active .monaco-editor.focused .view-line").first.wait_for()
