@@ -1,4 +1,7 @@
-"""The extension as people meet it: installed into a real VS Code, driven through its window by keyboard and mouse."""
+"""The extension as people meet it: installed into a real VS Code, driven through its window by keyboard and mouse.
+
+The pictures that the READMEs show are taken by the first test: `UV_LINK_DOCTOR_SCREENSHOTS=extension/images`.
+"""
 
 import os
 import tomllib
@@ -84,12 +87,19 @@ async def test_the_report_that_started_it_from_save_to_proof(synced, uv, workben
     )
     first, *_ = problem.message.splitlines()
     assert first.startswith("uv cannot link a file that a cloud client such as OneDrive keeps in sync (os error 396)")
-    await window.screenshot("squiggle")
+    await window.screenshot("squiggle", height=502)
 
+    await window.palette("uv Link Doctor: Open the Doctor Page")
+    page = await window.webview_frame("uv Link Doctor: example")
+    await page.get_by_role("button", name="Install certifi by copying instead of linking").wait_for()
+    await window.hide_panel()
+    await window.screenshot("page", height=600)
+
+    await window.open_file("pyproject.toml")
     await window.go_to(7, 8)
     async with window.quick_fix_menu() as titles:
         assert titles[:2] == [COPY, SET]
-        await window.screenshot("quick-fix")
+        await window.screenshot("quick-fix", height=330)
     await window.choose_quick_fix(COPY)
     await window.progress_notification("uv sync: example")
     await window.screenshot("progress")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from playwright.async_api import BrowserContext, FrameLocator, Locator, Page, expect
+from playwright.async_api import BrowserContext, FloatRect, FrameLocator, Locator, Page, expect
 from playwright.async_api import TimeoutError as NotInTime
 
 from kit.code_server import CodeServer
@@ -111,11 +111,19 @@ class Workbench:
         await self.page.goto("about:blank")
         await self.page.close()
 
-    async def screenshot(self, name: str) -> Path:
-        """What the window looks like now, in `$UV_LINK_DOCTOR_SCREENSHOTS` or the test's own folder."""
+    async def hide_panel(self) -> None:
+        """Hide what is below the editors: Problems, terminals and the like."""
+        await self.page.keyboard.press("Control+J")
+        await self.page.locator(".part.panel").wait_for(state="hidden")
+
+    async def screenshot(self, name: str, *, height: int | None = None) -> Path:
+        """What the window looks like now, from the top; in `$UV_LINK_DOCTOR_SCREENSHOTS` or the test's own folder."""
         self.screenshots.mkdir(parents=True, exist_ok=True)
         path = self.screenshots / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.png"
-        await self.page.screenshot(path=path)
+        size = self.page.viewport_size
+        assert size is not None
+        clip = FloatRect(x=0, y=0, width=size["width"], height=height or size["height"])
+        await self.page.screenshot(path=path, clip=clip)
         return path
 
     async def clipboard(self) -> str:
@@ -288,11 +296,16 @@ class Workbench:
         return [await _notification(toast) for toast in await self._toasts("").all()]
 
     async def notifications_so_far(self) -> list[Notification]:
-        """The messages that nobody has answered or closed, also those whose time in sight is over."""
+        """The messages that nobody has answered or closed, also those whose time in sight is over.
+
+        What shows progress is none: of the editor's own, "Activating Extensions…" stands there silently.
+        """
         await self.palette("Notifications: Show Notifications")
         center = self.page.locator(".notifications-center.visible")
         await center.wait_for()
-        found = [await _notification(it) for it in await center.locator(".notification-list-item").all()]
+        progress = self.page.locator(".monaco-progress-container.active")
+        items = center.locator(".notification-list-item").filter(has_not=progress)
+        found = [await _notification(it) for it in await items.all()]
         await self.page.keyboard.press("Escape")
         await center.wait_for(state="detached")
         return found
