@@ -20,12 +20,23 @@ const COMMANDS: readonly CommandName[] = [
 
 let doctor: Promise<Doctor> | undefined;
 
-/** Registers the commands; what carries them out is loaded afterwards, or with the first of them. */
-export async function activate(context: ExtensionContext): Promise<void> {
-  // Even the editor's own module takes its time when it is first asked for.
-  const { commands } = await import("vscode");
-  const load = (): Promise<Doctor> => {
-    doctor ??= import("./doctor.js").then((loaded) => loaded.openPractice(context));
+/** Resolves when the commands are there; what carries them out is loaded afterwards, or with the first of them. */
+export function activate(context: ExtensionContext): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      register(context);
+      resolve();
+    });
+  });
+}
+
+function register(context: ExtensionContext): void {
+  // `require`, and not before now: even the editor's own module takes its time when it is first asked for.
+  const { commands } = require("vscode") as typeof import("vscode");
+  const load = async (): Promise<Doctor> => {
+    doctor ??= Promise.resolve(require("./doctor.js") as typeof import("./doctor")).then(({ openPractice }) =>
+      openPractice(context),
+    );
     return doctor;
   };
   for (const name of COMMANDS) {

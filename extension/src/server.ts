@@ -75,6 +75,10 @@ export class Server implements Disposable {
   /** Starts the server, or ends it first; calls while that is under way lead to one more start after it. */
   restart(): Promise<void> {
     this.#crashes = [];
+    if (this.client?.state === ClientState.Starting) {
+      // Who asks again may have waited for it in vain: without a client, its process is ended.
+      void this.#stopClient();
+    }
     return this.#restart();
   }
 
@@ -89,7 +93,6 @@ export class Server implements Disposable {
   async stop(): Promise<void> {
     this.#ended = true;
     this.#again = false;
-    await this.#work;
     await this.#stopClient();
   }
 
@@ -176,6 +179,9 @@ export class Server implements Disposable {
       await client.start();
     } catch (error) {
       log.error(`the server did not start: ${String(error)}`);
+      if (this.client !== client) {
+        return;
+      }
       this.#turn("stopped");
       void this.#tell("uv Link Doctor's server did not start; the log says why.", "Try Again");
       return;

@@ -182,6 +182,21 @@ async def test_a_save_while_the_server_still_starts_counts(project, fake_uv, env
     assert await window.notifications_so_far() == []
 
 
+async def test_a_start_that_hangs_is_ended_by_asking_again(project, fake_uv, environ, workbench, slow_python):
+    example = project("idna")
+    configure(example, uvPath=str(fake_uv().path), python=str(slow_python.path))
+    break_package(example, "half")
+    window = await opened(workbench, environ, example, status="uv Link Doctor is starting")
+    [hung] = language_servers(window.server)
+    slow_python.path.unlink()
+    slow_python.path.symlink_to(sys.executable)
+    await window.palette("uv Link Doctor: Restart the Server")
+    await window.wait_for_problem("half")
+    [server] = language_servers(window.server)
+    assert server != hung
+    assert await window.notifications_so_far() == []
+
+
 class SlowPython:
     """A Python that answers at once, but does not start the server before our word."""
 

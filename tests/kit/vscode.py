@@ -304,7 +304,7 @@ class Workbench:
         center = self.page.locator(".notifications-center.visible")
         await center.wait_for()
         progress = self.page.locator(".monaco-progress-container.active")
-        items = center.locator(".notification-list-item").filter(has_not=progress)
+        items = center.locator(".monaco-list-row").filter(has_not=progress)
         found = [await _notification(it) for it in await items.all()]
         await self.page.keyboard.press("Escape")
         await center.wait_for(state="detached")
@@ -344,6 +344,14 @@ class Workbench:
         """The whole text of an output channel, once it says `until`; by the clipboard, whose contents are lost."""
         await self._choose_from(lambda: self.palette("Output: Show Output Channels..."), name)
         return await _until(self._copy_of_output, lambda said: until in said)
+
+    async def activation_figures(self) -> dict[str, tuple[int, int, int]]:
+        """By extension, the milliseconds that its code took to load, and its activation to return and to end."""
+        await self.palette("Developer: Startup Performance")
+        row = re.compile(r"\| (\S+\.\S+) +\| \w+ +\| (\d+) +\| (\d+) +\| (\d+) +\|")
+        lines = await _until(self.lines, lambda found: any("Extension Activation Stats" in line for line in found))
+        found = (row.match(line) for line in lines)
+        return {it[1]: (int(it[2]), int(it[3]), int(it[4])) for it in found if it}
 
     # Webviews and terminals.
 
@@ -467,14 +475,25 @@ class Workbench:
                 break
         return titles
 
-    async def _language_status(self, text: str) -> Locator:
-        # Only then: while the hover is open, an item that changes leaves it open for good.
+    async def wait_for_language_status(self, text: str) -> None:
+        """Wait until a language status of the active editor says this."""
         status = self.page.locator('[id="status.languageStatus"]')
         await expect(status).to_have_attribute("aria-label", re.compile(re.escape(text)), timeout=PATIENCE * 1000)
-        await status.hover()
+
+    async def _language_status(self, text: str) -> Locator:
+        # Only then: while the hover is open, an item that changes leaves it open for good.
+        await self.wait_for_language_status(text)
         entry = self.page.locator(".hover-language-status", has_text=text).first
-        await entry.wait_for()
-        return entry
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            await self.page.locator('[id="status.languageStatus"]').hover()
+            try:
+                await entry.wait_for(timeout=2000)
+            except NotInTime:  # An item has changed just then, and the hover was closed or never came.
+                assert time.monotonic() < deadline, f"no language status says {text}"
+                await self.page.mouse.move(640, 300, steps=10)
+            else:
+                return entry
 
     async def _hover_nothing(self) -> None:
         hover = self.page.locator(".hover-language-status").first
