@@ -68,7 +68,7 @@ class Said:
     """What is to be read out of an output."""
 
     outcome: Outcome
-    operation: Operation
+    operation: Operation | None
     os_error: int | None
     cause: Cause
 

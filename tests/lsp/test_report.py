@@ -41,7 +41,8 @@ async def test_a_failed_run_is_told_whole_and_without_what_is_private(project, c
         assert page.title == "uv Link Doctor: second"
         assert page.style.startswith(":root")
         fixes = await editor.quick_fixes(example.manifest, diagnostic)
-        wanted = [(it["finding"], it["remedy"]) for fix in fixes for it in fix.command.arguments]
+        commands = [fix.command for fix in fixes if fix.command is not None]
+        wanted = [(it["finding"], it["remedy"]) for command in commands for it in command.arguments or () if it]
         assert [(it["data-finding"], it["data-remedy"]) for it in Buttons(page.body).found] == wanted
         assert str(example.root) in page.body
 
