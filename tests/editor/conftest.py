@@ -27,10 +27,14 @@ FAILED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that drive the browser in the event loop that it was started in."""
+    """Run the tests that drive the browser in the event loop that it was started in, and once more after a failure.
+
+    An editor loses a key or a click now and then while it redraws, as people know; what fails twice is a failure.
+    """
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -496,14 +496,15 @@ class Workbench:
                 return entry
 
     async def _hover_nothing(self) -> None:
-        hover = self.page.locator(".hover-language-status").first
+        """Leave the status bar, and see the hover close."""
         deadline = time.monotonic() + PATIENCE
+        hover = self.page.locator(".hover-language-status").first
         while True:
             await self.page.mouse.move(640, 300, steps=10)
             try:
-                await hover.wait_for(state="detached", timeout=1000)
-            except NotInTime:  # An item that has changed meanwhile leaves it open until it is hovered over again.
-                assert time.monotonic() < deadline, "the language status stays open"
+                await hover.wait_for(state="detached", timeout=2000)
+            except NotInTime:  # An item has changed meanwhile, and the hover waits for a mouse that comes and leaves.
+                assert time.monotonic() < deadline, "the hover of the language status stays"
                 await self.page.locator('[id="status.languageStatus"]').hover()
             else:
                 return
