@@ -80,7 +80,8 @@ def make_extension() -> int:
     lock, installed = (ROOT / "extension" / name for name in ("package-lock.json", "node_modules/.package-lock.json"))
     if not (which("npm") or CI) or (installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime):
         return 0
-    return run([*NPM, "ci"])
+    # Not `ci`: it insists on the packages of all platforms, of which an index may have only some.
+    return run([*NPM, "install", "--no-save"])
 
 
 def run(command: list[str]) -> int:

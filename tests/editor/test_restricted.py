@@ -121,6 +121,7 @@ async def test_whatever_is_done_nothing_is_started_and_nothing_written(trap, win
     for fix in await window.quick_fixes():
         await window.choose_quick_fix(fix)
         await window.notification("the workspace is not trusted, so nothing is run; trust it first")
+        await window.palette("Notifications: Clear All Notifications")
 
     await window.palette("uv Link Doctor: Open the Doctor Page")
     page = await window.webview_frame("uv Link Doctor: project")

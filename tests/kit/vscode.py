@@ -553,7 +553,7 @@ async def _settled(texts: Locator, *, instead_of: list[str]) -> list[str]:
 
 
 async def _notification(toast: Locator) -> Notification:
-    seen = await toast.evaluate(_NOTIFICATION)
+    seen = await _until(lambda: toast.evaluate(_NOTIFICATION), bool)
     return Notification(seen["severity"], seen["message"], seen["source"], tuple(seen["buttons"]))
 
 
@@ -621,9 +621,10 @@ _QUICK_FIXES = ".action-widget .monaco-list-row.action .title"
 
 _NOTIFICATION = """toast => {
     const text = selector => toast.querySelector(selector)?.textContent ?? '';
-    const icon = toast.querySelector('.notification-list-item-icon').className;
-    return {
-        severity: icon.match(/codicon-(info|warning|error)/)[1],
+    const icon = toast.querySelector('.notification-list-item-icon');
+    // While the list of messages changes, one may be without its parts.
+    return icon && {
+        severity: icon.className.match(/codicon-(info|warning|error)/)[1],
         message: text('.notification-list-item-message'),
         source: text('.notification-list-item-source').replace('Source: ', ''),
         buttons: [...toast.querySelectorAll('.notification-list-item-buttons-container .monaco-button')]

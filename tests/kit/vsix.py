@@ -26,7 +26,7 @@ def build() -> Path:
         path = f"{node.parent}{os.pathsep}{os.environ['PATH']}"
         environ = {**os.environ, "PATH": path, "PYTHON": sys.executable, "NO_COLOR": "1"}
         if not (EXTENSION / "node_modules").is_dir():
-            subprocess.run(["npm", "ci", "--silent"], cwd=EXTENSION, env=environ, check=True)
+            subprocess.run(["npm", "install", "--no-save", "--silent"], cwd=EXTENSION, env=environ, check=True)
         _run([str(node), "build.mjs", str(vsix)], environ)
     return vsix
 
