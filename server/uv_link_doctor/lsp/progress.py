@@ -43,12 +43,25 @@ async def _begin(
     server: LanguageServer, token: str, title: str, cancel: Callable[[], None], began: asyncio.Event
 ) -> None:
     await asyncio.sleep(QUIET_SECONDS)
-    await server.work_done_progress.create_async(token)
+    created = asyncio.ensure_future(server.work_done_progress.create_async(token))
+    try:
+        # A run may end before the client has answered, and pygls reports an answer that nobody waits for as a fault.
+        await asyncio.shield(created)
+    except asyncio.CancelledError:
+        created.add_done_callback(lambda answer: _forget(server, token, answer))
+        raise
     loop = asyncio.get_running_loop()
     # pygls cancels this future on `window/workDoneProgress/cancel`; a notification's own task cannot be cancelled.
     server.work_done_progress.tokens[token].add_done_callback(lambda _: loop.call_soon_threadsafe(cancel))
     server.work_done_progress.begin(token, lsp.WorkDoneProgressBegin(title=title, cancellable=True))
     began.set()
+
+
+def _forget(server: LanguageServer, token: str, answer: asyncio.Future[None]) -> None:
+    """Takes a late answer, good or bad, and lets go of the token that came with it."""
+    if not answer.cancelled():
+        answer.exception()
+    server.work_done_progress.tokens.pop(token, None)
 
 
 def _unheard(_: str) -> None:
