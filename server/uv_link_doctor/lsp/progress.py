@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
@@ -57,7 +58,7 @@ async def _begin(
     began.set()
 
 
-def _forget(server: LanguageServer, token: str, answer: asyncio.Future[None]) -> None:
+def _forget(server: LanguageServer, token: str, answer: asyncio.Future[Any]) -> None:
     """Takes a late answer, good or bad, and lets go of the token that came with it."""
     if not answer.cancelled():
         answer.exception()
