@@ -62,7 +62,11 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
         session, _ = session_for(ls, path)
         # A passive look cannot judge again what uv itself has said: that stands until the next run.
         if not session.lock.locked() and not said_by_uv(session):
-            ls.show(session, await doctor.check(path, ls.host, ls.options_for(path), passive=True, ask=False))
+            before = session.examination
+            found = await doctor.check(path, ls.host, ls.options_for(path), passive=True, ask=False)
+            # What uv has begun to write meanwhile is not broken, and what a run has shown is newer.
+            if not session.lock.locked() and session.examination is before:
+                ls.show(session, found)
 
 
 def did_close(ls: DoctorServer, params: lsp.DidCloseTextDocumentParams) -> None:

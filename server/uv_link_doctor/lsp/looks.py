@@ -32,6 +32,9 @@ from uv_link_doctor.lsp.status import State
 from uv_link_doctor.options import Options, Trace
 from uv_link_doctor.project import TRIGGERS, find_manifest, member_manifests, workspace_root
 
+WRITING_SECONDS = 0.1
+"""How long a save may take that is seen half-way."""
+
 
 def trigger(uri: str) -> Path | None:
     """The path of a file whose save or opening concerns us; None for any other document."""
@@ -57,6 +60,15 @@ def _inputs(ls: DoctorServer, root: Path, path: Path) -> object:
     options = ls.options_for(path)
     members = member_manifests(root, read_text)
     return inputs(find_manifest(path, read_text), root, members, doctor.environ_of(ls.host, options), options)
+
+
+async def _settled_inputs(ls: DoctorServer, root: Path, path: Path) -> object:
+    """The same, asked again a moment later where it raises: an editor that writes in place shows half a file."""
+    try:
+        return _inputs(ls, root, path)
+    except DoctorError:
+        await asyncio.sleep(WRITING_SECONDS)
+        return _inputs(ls, root, path)
 
 
 @contextmanager
@@ -106,7 +118,7 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
         path = next(iter(session.waiting))
         agreed = session.waiting.pop(path)
         with showing_problems(ls, path):
-            now = _inputs(ls, session.root, path)
+            now = await _settled_inputs(ls, session.root, path)
             if not agreed and session.examination and _is_clean(session, session.examination, path, now):
                 ls.show(session, session.examination)
                 continue
