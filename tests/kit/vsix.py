@@ -13,6 +13,8 @@ from kit import provision
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSION = ROOT / "extension"
+LARGEST = 3_000_000
+"""Bytes that people may be asked to download for it."""
 MADE = ("node_modules", "bundled", "dist", "__pycache__", ".mypy_cache")
 
 
@@ -28,6 +30,7 @@ def build() -> Path:
         if not (EXTENSION / "node_modules").is_dir():
             subprocess.run(["npm", "install", "--no-save", "--silent"], cwd=EXTENSION, env=environ, check=True)
         _run([str(node), "build.mjs", str(vsix)], environ)
+        assert vsix.stat().st_size < LARGEST
     return vsix
 
 
