@@ -58,7 +58,7 @@ CASES = {
     "/srv/ana/x /srv/ana": "/srv/…/x /srv/…",
     "/srv/ana.": "/srv/….",
     "banana /srv/banana/x /srv/ana-b": "banana /srv/banana/x /srv/ana-b",
-    "root of the problem: a, /srv/root/a/x": "root of the problem: a, /srv/root/a/x",
+    r"root of the problem: a, D:\srv\root\a\x": r"root of the problem: a, D:\srv\root\a\x",
     "ana@ANA-LAPTOP:~$": "…@…:~$",
     "ana-laptop.local": "….local",
     "a language server, ana-laptops": "a language server, ana-laptops",
