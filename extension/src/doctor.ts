@@ -3,7 +3,6 @@
 import { basename } from "node:path";
 import {
   commands,
-  type Disposable,
   type ExtensionContext,
   env,
   type LogOutputChannel,
@@ -18,26 +17,13 @@ import {
   type LanguageClient,
   type Middleware,
 } from "vscode-languageclient/node";
+import type { CommandName } from "./commands";
 import { OnSaveChoice } from "./onSave";
 import { type Asked, DoctorPage } from "./page";
 import { type OnSave, PAGE, type Page, STATUS, type Status, TERMINAL_COMMAND, UNDO } from "./protocol";
 import { choosePython, Server } from "./server";
 import { StatusItems } from "./status";
 import { Terminals } from "./terminals";
-
-export type CommandName =
-  | "openPage"
-  | "runSync"
-  | "runCheck"
-  | "cancelRun"
-  | "explainText"
-  | "copyReport"
-  | "copyCommand"
-  | "undo"
-  | "chooseOnSave"
-  | "choosePython"
-  | "restart"
-  | "showLog";
 
 export type Doctor = Record<CommandName, () => Promise<unknown>> & { stop(): Promise<void> };
 
@@ -53,7 +39,6 @@ class Practice implements Doctor {
   readonly #page: DoctorPage;
   readonly #terminals: Terminals;
   readonly #choice: OnSaveChoice;
-  readonly #disposables: Disposable[];
   /** By root: how each project is, as far as the server has said. */
   readonly #statuses = new Map<string, Status>();
   /** The root that the page is about; undefined while it explains a text. */
@@ -76,7 +61,7 @@ class Practice implements Doctor {
         this.#showStatus();
       },
     });
-    this.#disposables = [
+    context.subscriptions.push(
       this.#log,
       this.#items,
       this.#page,
@@ -89,8 +74,7 @@ class Practice implements Doctor {
           this.#showStatus();
         }
       }),
-    ];
-    context.subscriptions.push(...this.#disposables);
+    );
     this.#showStatus();
     void this.#server.restart();
     void this.#saySoIfRestricted();

@@ -1,22 +1,8 @@
 /** The entry: hands over to `doctor.ts` as soon as the editor has time, so that it never waits for us. */
 
 import type { ExtensionContext } from "vscode";
-import type { CommandName, Doctor } from "./doctor";
-
-const COMMANDS: readonly CommandName[] = [
-  "openPage",
-  "runSync",
-  "runCheck",
-  "cancelRun",
-  "explainText",
-  "copyReport",
-  "copyCommand",
-  "undo",
-  "chooseOnSave",
-  "choosePython",
-  "restart",
-  "showLog",
-];
+import { COMMANDS } from "./commands";
+import type { Doctor } from "./doctor";
 
 let doctor: Promise<Doctor> | undefined;
 

@@ -1,7 +1,7 @@
 /** The server's life: found a Python, started, started again after a crash or a change, ended. */
 
 import type { LogOutputChannel } from "vscode";
-import { commands, type Disposable, type ExtensionContext, env, languages, Uri, window, workspace } from "vscode";
+import { commands, type ExtensionContext, env, languages, Uri, window, workspace } from "vscode";
 import {
   State as ClientState,
   CloseAction,
@@ -48,7 +48,7 @@ export interface Wishes {
   healthChanged(health: Health): void;
 }
 
-export class Server implements Disposable {
+export class Server {
   client: LanguageClient | undefined;
   health: Health = "starting";
   /** Files saved before the server could hear of it. */
@@ -94,10 +94,6 @@ export class Server implements Disposable {
     this.#ended = true;
     this.#again = false;
     await this.#stopClient();
-  }
-
-  dispose(): void {
-    void this.stop();
   }
 
   async #restartWhileAsked(): Promise<void> {
@@ -204,7 +200,7 @@ export class Server implements Disposable {
     }
   }
 
-  /** Where a Python may be, in the order in which they are asked (README, "Which Python runs it"). */
+  /** Where a Python may be, in the order in which they are asked (README, "What it needs"). */
   async *#candidates(): AsyncGenerator<Candidate> {
     const { log } = this.wishes;
     const settings = workspace.getConfiguration("uvLinkDoctor");

@@ -204,7 +204,10 @@ async def known(ls: DoctorServer, path: Path) -> tuple[Examination, Options]:
     session, _ = session_for(ls, path)
     options = ls.options_for(path)
     last = session.examination or await look(ls, session, path)
-    return await doctor.with_places(last, ls.host, options), options
+    whole = await doctor.with_places(last, ls.host, options)
+    if session.examination is last:
+        session.examination = whole  # So that a page that is refreshed need not try links again.
+    return whole, options
 
 
 async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
@@ -229,7 +232,7 @@ async def page(ls: DoctorServer, params: Any) -> dict[str, str]:
         told = sections_of(doctor.explain(text), ls.host, ls.options)
         shown = tuple(section for section in told if section.heading in ABOUT_A_TEXT)
         return {"title": "uv's output explained", "style": formats.STYLE, "body": formats.html_body(shown)}
-    path = root_argument((getattr(params, "root", None),))
+    path = root_of(params)
     with answering_problems():
         examination, options = await known(ls, path)
     body = formats.html_body(sections_of(examination, ls.host, options), buttons=True)
@@ -238,7 +241,7 @@ async def page(ls: DoctorServer, params: Any) -> dict[str, str]:
 
 async def terminal_command(ls: DoctorServer, params: Any) -> dict[str, str]:
     """The command that a save runs, as it is typed into a terminal; `terminal` is the path of its shell."""
-    path = root_argument((getattr(params, "root", None),))
+    path = root_of(params)
     with answering_problems():
         _, manifest = session_for(ls, path)
         options = ls.options_for(path)
@@ -249,7 +252,7 @@ async def terminal_command(ls: DoctorServer, params: Any) -> dict[str, str]:
 
 async def undo(ls: DoctorServer, params: Any) -> dict[str, Any]:
     """Takes back the last change that a remedy made to a project, and looks at it again."""
-    path = root_argument((getattr(params, "root", None),))
+    path = root_of(params)
     with answering_problems():
         trusted(ls, path)
         session, _ = session_for(ls, path)
@@ -257,6 +260,11 @@ async def undo(ls: DoctorServer, params: Any) -> dict[str, Any]:
             undone = await repair.undo(path, ls.host)
         session.clean.clear()
         return {"undone": undone, "document": document(await look(ls, session, path))}
+
+
+def root_of(params: Any) -> Path:
+    """The directory that a request of our own names."""
+    return root_argument((getattr(params, "root", None),))
 
 
 def root_argument(arguments: Sequence[Any]) -> Path:

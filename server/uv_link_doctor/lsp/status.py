@@ -64,6 +64,7 @@ def status(
     }
 
 
+_GRAVE = {Severity.ERROR: State.FAILED, Severity.WARNING: State.DEGRADED}
 _Said = tuple[State, str, str, dict[str, Any] | None]
 """A state, a few words for where there is little room, one sentence, and the command that fits."""
 
@@ -78,13 +79,11 @@ def _found(found: tuple[Finding, ...], uri: str) -> _Said | None:
     question = next((finding for finding in found if findings.is_question(finding)), None)
     if question is not None:
         return State.ASKING, "uv would do more than install", question.message, _action("Go Ahead", SYNC, uri)
-    grave = [finding for finding in found if finding.severity in {Severity.ERROR, Severity.WARNING}]
-    if not grave:
+    worst = min(found, key=lambda finding: list(Severity).index(finding.severity), default=None)
+    if worst is None or worst.severity not in _GRAVE:
         return None
-    worst = min(grave, key=lambda finding: list(Severity).index(finding.severity))
-    state = State.FAILED if worst.severity is Severity.ERROR else State.DEGRADED
     facts = [worst.package or worst.code.value, f"os error {worst.os_error}" if worst.os_error is not None else ""]
-    return state, ", ".join(filter(None, facts)), worst.message, _remedy(worst, uri)
+    return _GRAVE[worst.severity], ", ".join(filter(None, facts)), worst.message, _remedy(worst, uri)
 
 
 def _calm(options: Options, examination: Examination | None, uri: str) -> _Said:
