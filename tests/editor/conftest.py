@@ -5,10 +5,8 @@ A test that drives the browser shares its event loop with it: all of them run in
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -17,9 +15,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from kit import provision
+from kit.cloud import MountCloud
 from kit.code_server import CodeServer, Setup, code_server_running
 from kit.need import need
-from kit.vscode import PATIENCE, POLL, OpenWorkbench, Workbench
+from kit.projects import MakeProject, UvProject
+from kit.real_editor import broken_project
+from kit.vscode import PATIENCE, OpenWorkbench, Workbench, eventually
 from playwright.async_api import Browser, ViewportSize, async_playwright, expect
 
 FAILED = pytest.StashKey[bool]()
@@ -65,6 +66,18 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=program, args=options)
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+def uv(uv_binary: Callable[[str], Path]) -> Path:
+    """The uv that the projects of these tests are installed with."""
+    return uv_binary("newest")
+
+
+@pytest.fixture
+def synced(uv: Path, cloud_folder: MountCloud, project: MakeProject) -> UvProject:
+    """A project whose `httpx` cannot be installed by linking."""
+    return broken_project(uv, cloud_folder, project)
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +164,8 @@ async def workbench(
 
 async def _without_extensions(server: CodeServer) -> None:
     """Wait until nothing of a closed window runs, which the next test could meet."""
-    deadline = time.monotonic() + PATIENCE
-    while server.extension_hosts() and server.process.poll() is None:
-        assert time.monotonic() < deadline, "the extensions of a closed window still run"
-        await asyncio.sleep(POLL)
+
+    async def running() -> list[int]:
+        return [] if server.process.poll() is not None else server.extension_hosts()
+
+    await eventually(running, lambda left: not left)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from kit.cloud import MountCloud
 from kit.projects import MakeProject, UvProject
 from kit.real_editor import broken_project
-from kit.vscode import OpenWorkbench, Workbench
+from kit.vscode import OpenWorkbench, Workbench, opened
 from playwright.async_api import expect
 
 CATEGORY = "uv Link Doctor: "
@@ -40,11 +39,6 @@ EXPLAINED = "uv's output explained"
 
 
 @pytest.fixture
-def uv(uv_binary: Callable[[str], Path]) -> Path:
-    return uv_binary("newest")
-
-
-@pytest.fixture
 def example(project: MakeProject) -> UvProject:
     return project("typing-extensions")
 
@@ -67,7 +61,7 @@ async def test_commands_are_offered_only_where_they_can_work(
 
 
 async def test_the_copied_command_runs_in_a_terminal(example: UvProject, uv: Path, workbench: OpenWorkbench):
-    window = await _opened(workbench, example, uv)
+    window = await opened(workbench, example, uv)
     await window.palette(f"{CATEGORY}Copy Command for My Terminal")
     await expect(window.page.locator(".statusbar-item", has_text="copied for bash")).to_be_visible()
     command = await window.clipboard()
@@ -80,7 +74,7 @@ async def test_the_copied_command_runs_in_a_terminal(example: UvProject, uv: Pat
 
 async def test_output_of_uv_is_explained(example: UvProject, uv: Path, workbench: OpenWorkbench):
     (example.root / "ci.log").write_text(FAILED, encoding="utf-8")
-    window = await _opened(workbench, example, uv)
+    window = await opened(workbench, example, uv)
     await window.page.evaluate("navigator.clipboard.writeText('')")
     await window.palette(f"{CATEGORY}Explain uv's Output (Selection or Clipboard)")
     assert (await window.notification(HINT)).severity == "info"
@@ -114,7 +108,7 @@ async def test_output_of_uv_is_explained(example: UvProject, uv: Path, workbench
 
 async def test_a_check_installs_nothing(example: UvProject, uv: Path, workbench: OpenWorkbench):
     assert example.run(uv, "sync").returncode == 0
-    window = await _opened(workbench, example, uv)
+    window = await opened(workbench, example, uv)
     await window.language_status("uv: healthy")
     [installer] = example.site_packages.glob("typing_extensions-*.dist-info/INSTALLER")
     installer.unlink()
@@ -129,7 +123,7 @@ async def test_the_log_holds_what_was_run_and_by_whom(
     uv: Path, cloud_folder: MountCloud, project: MakeProject, workbench: OpenWorkbench
 ):
     synced = broken_project(uv, cloud_folder, project)
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     await window.save()
     await window.wait_for_squiggle("error")
     await window.palette(f"{CATEGORY}Show the Log")
@@ -220,14 +214,6 @@ async def test_the_python_extensions_choice_counts_but_not_the_projects_own_envi
     base = found[1]
     assert not base.startswith(str(example.root))
     assert f"(Python extension): {base}" in log
-
-
-async def _opened(workbench: OpenWorkbench, project: UvProject, uv: Path) -> Workbench:
-    window = await workbench(machine={"uvLinkDoctor.uvPath": str(uv)}, environ=project.environ)
-    await window.open_folder(project.root)
-    await window.open_file("pyproject.toml")
-    await window.language_status("uv: ")
-    return window
 
 
 async def _offered(window: Workbench) -> set[str]:

@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from kit import vscode
 from kit.cloud import STOPS
 from kit.projects import UvProject
+from kit.real_editor import MODULES
+from kit.vscode import Workbench
 
-MODULES = ("httpx", "httpx._client", "certifi", "certifi.core", "idna", "idna.core", "typing_extensions")
 COPY = "Install `certifi` by copying instead of linking"
 SET = 'Set `link-mode = "copy"` in pyproject.toml, for everyone who works on this project'
 MEMBERS = '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
@@ -21,11 +23,6 @@ MEMBERS = '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
 def viewport():
     """As large as a picture in a README is legible."""
     return {"width": 1080, "height": 640}
-
-
-@pytest.fixture
-def uv(uv_binary):
-    return uv_binary("newest")
 
 
 @pytest.fixture
@@ -62,12 +59,10 @@ class HeldUv:
         self.gate.write_text("go\n")
 
 
-async def opened(workbench, example: UvProject, uv: Path, *, root: Path | None = None, settings=None):
-    """A window with the project's folder open, its manifest in front, and our extension at work."""
-    window = await workbench(machine={"uvLinkDoctor.uvPath": str(uv)}, settings=settings or {}, environ=example.environ)
-    await window.open_folder(root or example.root)
-    await window.open_file(example.manifest)
-    await window.language_status("uv: not known")
+async def opened(workbench, example: UvProject, uv: Path, *, root: Path | None = None) -> Workbench:
+    """A window with the project in front, of which nothing is known yet."""
+    window = await vscode.opened(workbench, example, uv, root=root)
+    await window.wait_for_language_status("uv: not known")
     return window
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
-import pytest
-from kit.cloud import MountCloud
 from kit.projects import MakeProject, UvProject, write_project
-from kit.real_editor import broken_project
-from kit.vscode import OpenWorkbench, Workbench
+from kit.real_editor import MODULES
+from kit.vscode import OpenWorkbench, Workbench, opened
 from playwright.async_api import FrameLocator, Request, expect
 
 OPEN = "uv Link Doctor: Open the Doctor Page"
@@ -19,21 +16,10 @@ TOOLBAR = ["Check Again", "Run uv sync", "Copy Redacted Report", "Show Log"]
 COPY = "Install certifi by copying instead of linking"
 SET = 'Set link-mode = "copy" in pyproject.toml, for everyone who works on this project'
 EXTENSION = "uv-link-doctor.uv-link-doctor-0.1.0"
-MODULES = ("httpx", "httpx._client", "certifi", "certifi.core", "idna", "idna.core", "typing_extensions")
-
-
-@pytest.fixture
-def uv(uv_binary: Callable[[str], Path]) -> Path:
-    return uv_binary("newest")
-
-
-@pytest.fixture
-def synced(uv: Path, cloud_folder: MountCloud, project: MakeProject) -> UvProject:
-    return broken_project(uv, cloud_folder, project)
 
 
 async def test_a_button_repairs_the_project(synced: UvProject, uv: Path, workbench: OpenWorkbench):
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     await window.save()
     await window.wait_for_squiggle("error")
     page = await _page(window)
@@ -52,7 +38,7 @@ async def test_a_button_repairs_the_project(synced: UvProject, uv: Path, workben
 
 
 async def test_the_page_follows_a_save_and_keeps_its_place(synced: UvProject, uv: Path, workbench: OpenWorkbench):
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     page = await _page(window)
     await window.palette("View: Move Editor into Right Group")
     await expect(page.get_by_role("region", name="Findings")).to_contain_text("None.")
@@ -93,7 +79,7 @@ async def test_the_page_follows_a_save_and_keeps_its_place(synced: UvProject, uv
 
 
 async def test_the_page_is_used_by_keyboard_alone(synced: UvProject, uv: Path, workbench: OpenWorkbench):
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     await window.save()
     await window.wait_for_squiggle("error")
     await window.palette(OPEN)
@@ -133,7 +119,7 @@ async def test_the_report_on_the_clipboard_tells_nobody(
 ):
     environ = {**synced.environ, "HOME": str(tmp_path), "USER": "ana.beispiel"}
     root = synced.root.parent / "ana.beispiel" / "app"
-    window = await _opened(workbench, write_project(root, "httpx", environ=environ), uv)
+    window = await opened(workbench, write_project(root, "httpx", environ=environ), uv)
     await window.save()
     await window.wait_for_squiggle("error")
     page = await _page(window, "uv Link Doctor: app")
@@ -157,7 +143,7 @@ async def test_nothing_in_the_page_runs_or_leaves(
     root = tmp_path / markup.replace("/", "")
     # What uv says quotes the line.
     more = f"[tool.uv]\nlink-mode = '{markup}'\n"
-    window = await _opened(workbench, project("typing-extensions", root=root, more=more), uv)
+    window = await opened(workbench, project("typing-extensions", root=root, more=more), uv)
     await window.save()
     await window.language_status("uv: healthy")
     requests: list[Request] = []
@@ -192,7 +178,7 @@ THEMES = {
 
 
 async def test_the_page_can_be_read_in_every_theme(synced: UvProject, uv: Path, workbench: OpenWorkbench):
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     await window.save()
     await window.wait_for_squiggle("error")
     await window.palette(OPEN)
@@ -242,15 +228,6 @@ _LEGIBILITY = r"""body => {
         },
     };
 }"""
-
-
-async def _opened(workbench: OpenWorkbench, project: UvProject, uv: Path) -> Workbench:
-    """A window that shows the project's manifest, and in which the server runs."""
-    window = await workbench(machine={"uvLinkDoctor.uvPath": str(uv)}, environ=project.environ)
-    await window.open_folder(project.root)
-    await window.open_file("pyproject.toml")
-    await window.language_status("uv: ")
-    return window
 
 
 async def _page(window: Workbench, title: str = "uv Link Doctor: second") -> FrameLocator:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kit.cloud import MountCloud
 from kit.projects import MakeProject, UvProject
-from kit.real_editor import broken_project
-from kit.vscode import LanguageStatus, OpenWorkbench, Workbench
+from kit.real_editor import MODULES
+from kit.vscode import LanguageStatus, OpenWorkbench, Workbench, opened
 from playwright.async_api import Locator, expect
 
 CHOOSE = "uv Link Doctor: Choose What a Save Does"
 WAYS = ["Sync on save", "Check only", "Off"]
-MODULES = ("httpx", "httpx._client", "certifi", "certifi.core", "idna", "idna.core", "typing_extensions")
 
 NOT_KNOWN = LanguageStatus("uv: not known", "no environment yet", "info", busy=False, command="Run uv sync")
 FAILED = LanguageStatus("uv: failed", "certifi, os error 396", "error", busy=False, command="Repair")
@@ -24,20 +21,10 @@ HEALTHY = LanguageStatus("uv: healthy", "every package is complete", "info", bus
 PAUSED = LanguageStatus("uv: paused", "", "info", busy=False, command="Run uv sync")
 
 
-@pytest.fixture
-def uv(uv_binary: Callable[[str], Path]) -> Path:
-    return uv_binary("newest")
-
-
-@pytest.fixture
-def synced(uv: Path, cloud_folder: MountCloud, project: MakeProject) -> UvProject:
-    return broken_project(uv, cloud_folder, project)
-
-
 async def test_the_status_tells_of_a_failure_and_its_link_repairs_it(
     synced: UvProject, uv: Path, workbench: OpenWorkbench
 ):
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     assert await window.language_status("uv: ") == NOT_KNOWN
     await window.save()
     await window.wait_for_squiggle("error")
@@ -51,7 +38,7 @@ async def test_the_status_tells_of_a_failure_and_its_link_repairs_it(
 async def test_the_status_is_reached_read_and_used_by_keyboard_alone(
     synced: UvProject, uv: Path, workbench: OpenWorkbench
 ):
-    window = await _opened(workbench, synced, uv)
+    window = await opened(workbench, synced, uv)
     await window.language_status("uv: ")
     await window.save()
     await window.wait_for_squiggle("error")
@@ -116,7 +103,7 @@ async def test_what_a_save_does_is_chosen_once_and_obeyed(project: MakeProject, 
 
 async def test_a_setting_decides_what_a_save_does(project: MakeProject, uv: Path, workbench: OpenWorkbench):
     example = project("typing-extensions")
-    window = await _opened(workbench, example, uv)
+    window = await opened(workbench, example, uv)
     await window.palette(CHOOSE)
     await _choose(window, "Off")
     assert await window.language_status("uv: paused") == PAUSED
@@ -136,14 +123,6 @@ async def test_a_setting_decides_what_a_save_does(project: MakeProject, uv: Path
     assert json.loads(settings.read_text(encoding="utf-8")) == {"uvLinkDoctor.onSave": "check"}
     settings.unlink()
     assert (await window.language_status("On save: nothing")).command == "Change"
-
-
-async def _opened(workbench: OpenWorkbench, project: UvProject, uv: Path) -> Workbench:
-    window = await workbench(machine={"uvLinkDoctor.uvPath": str(uv)}, environ=project.environ)
-    await window.open_folder(project.root)
-    await window.open_file("pyproject.toml")
-    await window.language_status("uv: ")
-    return window
 
 
 async def _press_until(window: Workbench, key: str, name: str) -> str:

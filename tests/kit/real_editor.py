@@ -19,6 +19,10 @@ DEADLINE = 120.0
 _README = Path(__file__).resolve().parents[2] / "README.md"
 
 
+MODULES = ("httpx", "httpx._client", "certifi", "certifi.core", "idna", "idna.core", "typing_extensions")
+"""What can be imported once that project is installed completely."""
+
+
 def broken_project(uv: Path, cloud_folder: MountCloud, project: MakeProject) -> UvProject:
     """A project in a synced folder, where another was installed before: certifi cannot be linked into it."""
     folder = cloud_folder(STOPS)

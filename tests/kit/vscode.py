@@ -20,6 +20,7 @@ from playwright.async_api import BrowserContext, FloatRect, FrameLocator, Locato
 from playwright.async_api import TimeoutError as NotInTime
 
 from kit.code_server import CodeServer
+from kit.projects import UvProject
 
 PATIENCE = 30.0
 """Seconds that an event may take before a test gives up on it; nothing waits that long when all is well."""
@@ -234,7 +235,7 @@ class Workbench:
 
     async def wait_for_line(self, text: str) -> None:
         """Wait until a line in sight reads exactly so."""
-        await _until(self.lines, lambda lines: text in lines)
+        await eventually(self.lines, lambda lines: text in lines)
 
     # Findings.
 
@@ -244,7 +245,7 @@ class Workbench:
 
     async def wait_for_squiggle(self, severity: str) -> Squiggle:
         """The first one of this severity: `error`, `warning`, `info` or `hint`."""
-        found = await _until(self.squiggles, lambda found: severity in {it.severity for it in found})
+        found = await eventually(self.squiggles, lambda found: severity in {it.severity for it in found})
         return next(it for it in found if it.severity == severity)
 
     async def problems(self) -> list[Problem]:
@@ -343,13 +344,13 @@ class Workbench:
     async def output_channel(self, name: str, *, until: str = "") -> str:
         """The whole text of an output channel, once it says `until`; by the clipboard, whose contents are lost."""
         await self._choose_from(lambda: self.palette("Output: Show Output Channels..."), name)
-        return await _until(self._copy_of_output, lambda said: until in said)
+        return await eventually(self._copy_of_output, lambda said: until in said)
 
     async def activation_figures(self) -> dict[str, tuple[int, int, int]]:
         """By extension, the milliseconds that its code took to load, and its activation to return and to end."""
         await self.palette("Developer: Startup Performance")
         row = re.compile(r"\| (\S+\.\S+) +\| \w+ +\| (\d+) +\| (\d+) +\| (\d+) +\|")
-        lines = await _until(self.lines, lambda found: any("Extension Activation Stats" in line for line in found))
+        lines = await eventually(self.lines, lambda found: any("Extension Activation Stats" in line for line in found))
         found = (row.match(line) for line in lines)
         return {it[1]: (int(it[2]), int(it[3]), int(it[4])) for it in found if it}
 
@@ -382,9 +383,9 @@ class Workbench:
         await self.page.locator(".terminal-wrapper.active .xterm-helper-textarea").first.focus()
         await self.page.keyboard.type(command)
         # In a narrow terminal the command goes on in the next line.
-        echo = await _until(self.terminal, lambda said: said.replace("\n", "").endswith(command))
+        echo = await eventually(self.terminal, lambda said: said.replace("\n", "").endswith(command))
         await self.page.keyboard.press("Enter")
-        said = await _until(self.terminal, lambda said: said != echo and re.search(r"[$#%>]$", said))
+        said = await eventually(self.terminal, lambda said: said != echo and re.search(r"[$#%>]$", said))
         output = said.rpartition(echo.splitlines()[-1])[2].removeprefix("\n")
         return output.rpartition("\n")[0]
 
@@ -399,7 +400,7 @@ class Workbench:
         await self.focus_editor()
         before = await self.lines()
         await self.page.keyboard.press(key)
-        await _until(self.lines, lambda lines: lines != before)
+        await eventually(self.lines, lambda lines: lines != before)
 
     @property
     def _input(self) -> Locator:
@@ -532,7 +533,16 @@ class OpenWorkbench(Protocol):
         """
 
 
-async def _until(look: Callable[[], Awaitable[_Found]], holds: Callable[[_Found], object]) -> _Found:
+async def opened(workbench: OpenWorkbench, project: UvProject, uv: Path, *, root: Path | None = None) -> Workbench:
+    """A window on the project's folder, or on `root` above it, its manifest in front and our server running."""
+    window = await workbench(machine={"uvLinkDoctor.uvPath": str(uv)}, environ=project.environ)
+    await window.open_folder(root or project.root)
+    await window.open_file(project.manifest)
+    await window.language_status("uv: ")
+    return window
+
+
+async def eventually(look: Callable[[], Awaitable[_Found]], holds: Callable[[_Found], object]) -> _Found:
     """What `look` finds, once this holds of it."""
     deadline = time.monotonic() + PATIENCE
     while not holds(found := await look()):
@@ -553,7 +563,7 @@ async def _settled(texts: Locator, *, instead_of: list[str]) -> list[str]:
 
 
 async def _notification(toast: Locator) -> Notification:
-    seen = await _until(lambda: toast.evaluate(_NOTIFICATION), bool)
+    seen = await eventually(lambda: toast.evaluate(_NOTIFICATION), bool)
     return Notification(seen["severity"], seen["message"], seen["source"], tuple(seen["buttons"]))
 
 
