@@ -8,8 +8,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -233,14 +234,22 @@ def _agreed(remedy: Remedy) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _pasted(file: str) -> str:
-    """A pasted text, in UTF-8, or in UTF-16 as PowerShell's `>` writes it; raises DoctorError."""
+def _pasted(file: str) -> Iterator[str]:
+    """A pasted text in pieces, from UTF-8, or from UTF-16 as PowerShell's `>` writes it; raises DoctorError."""
+    decoder = None
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+            while raw := stream.read(_PIECE):
+                if decoder is None:
+                    utf_16 = raw[:2] in {b"\xff\xfe", b"\xfe\xff"}
+                    decoder = getincrementaldecoder("utf-16" if utf_16 else "utf-8-sig")(errors="replace")
+                yield decoder.decode(raw)
     except OSError as error:
         raise DoctorError(f"`{file}` cannot be read: {error.strerror}", "name a file, or `-` for stdin") from error
-    encoding = "utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
-    return raw.decode(encoding, errors="replace")
+
+
+_PIECE = 1 << 19
+"""Bytes of a text that are read at once."""
 
 
 def _stop_on_signals() -> asyncio.Event:

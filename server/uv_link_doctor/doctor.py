@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,8 +107,8 @@ async def check(
     return found
 
 
-def explain(text: str, platform: Platform | None = None) -> Examination:
-    """What a pasted text of uv says; touches nothing."""
+def explain(text: str | Iterable[str], platform: Platform | None = None) -> Examination:
+    """What a pasted text of uv says, whole or in pieces; touches nothing."""
     reading = transcript.read(text, platform)
     return Examination(verdict=_verdict(reading, None), findings=explain_findings.findings(reading))
 

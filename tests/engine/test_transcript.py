@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from time import process_time
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from kit.logs import KINDS, log
 
 from uv_link_doctor.engine.model import Cause, Complaint, Failure, Operation, Outcome, Platform, Reading
 from uv_link_doctor.engine.transcript import merge, read, shown
@@ -452,6 +453,18 @@ def test_a_log_line_never_makes_a_failure_of_the_whole(text: str) -> None:
     assert Outcome.FAILED not in {failure.outcome for failure in read(log).failures}
 
 
+@given(TEXTS | st.lists(reports(), max_size=3).map(lambda them: "\n".join(it.text(80) for it in them)), st.data())
+def test_where_a_text_is_cut_into_pieces_changes_nothing(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=20)))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert read(pieces) == read(text)
+
+
+@pytest.mark.parametrize("case", cases("cases", "live", "shapes", "complaints"))
+def test_a_text_can_come_character_by_character(case: Case) -> None:
+    assert read(iter(case["text"])) == read(case["text"])
+
+
 # --- large texts ----------------------------------------------------------------------------
 
 HOSTILE = {
@@ -493,3 +506,22 @@ def test_reading_is_linear_in_the_text(shape: tuple[str, str]) -> None:
 
     seconds(1_000)
     assert seconds(1_600_000) < 1 + 10 * 4 * seconds(400_000)
+
+
+ANY_OF_UVS_WORDS = re.compile(
+    r"error:|warning:|\u00d7|[Cc]aused? ?(?:by)?:|[Ff]ailed to \w+|\(os error \d+\)|falling back to|─▶|DEBUG|WARN|=="
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_keeps_up_with_a_search_for_a_few_words(kind: str) -> None:
+    text = "".join(log(kind, 3_000_000))
+
+    def seconds(work: Callable[[], object]) -> float:
+        begun = process_time()
+        assert work()
+        return process_time() - begun
+
+    ours = min(seconds(lambda: read(text).failures) for _ in range(5))
+    search = min(seconds(lambda: [found[0] for found in ANY_OF_UVS_WORDS.finditer(text)]) for _ in range(5))
+    assert search / ours > 0.3

@@ -12,7 +12,7 @@ import pytest
 
 from uv_link_doctor import pages
 from uv_link_doctor.engine.model import Cause, Code
-from uv_link_doctor.engine.words import CAUSES, PAGES, SETTING_TRAPS, CausePage, Page, markdown
+from uv_link_doctor.engine.words import CAUSES, PAGES, SETTING_TRAPS, CausePage, Page, markdown, table
 from uv_link_doctor.pages import page_path
 
 SENTENCE_END = re.compile(r"\.(?= |$)")
@@ -37,6 +37,14 @@ def test_the_page_files_are_what_the_words_render() -> None:
     """Run `python -m uv_link_doctor.pages` after a change to the words."""
     on_disk = {path.name: path.read_bytes().decode() for path in Path(pages.__file__).parent.glob("*.md")}
     assert on_disk == {page_path(name).name: markdown(page) for name, page in PAGES.items()}
+
+
+def test_the_readme_has_the_table_of_all_causes() -> None:
+    """It comes from the same command."""
+    readme = Path(__file__).parents[2] / "README.md"
+    rows = table("server/uv_link_doctor/pages")
+    assert f"\n\n{rows}\n\n" in readme.read_text("utf-8")
+    assert re.findall(r"^\| \[([\w-]+)\]", rows, re.MULTILINE) == [*Cause]
 
 
 @every_page

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Examination, Finding, Remedy, Severity, Verdict
+from uv_link_doctor.engine.words import CAUSES, CausePage
 
 _WIDTH = 100
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFORMATION: "36", Severity.HINT: "36"}
@@ -49,6 +50,20 @@ def _finding(finding: Finding, directory: Path | None, project: Path | None, col
         for change in remedy.changes:
             yield from wrapped("        ", change)
         yield f"        run: {shlex.join(command(remedy, directory, project))}"
+    if project is None and finding.cause is not None:
+        yield from _page(CAUSES[finding.cause])
+
+
+def _page(page: CausePage) -> Iterator[str]:
+    """What else is known of a cause, for a person who has only a text and no project to be looked at."""
+    yield from wrapped("  costs: ", page.costs)
+    yield "  what helps:"
+    for number, sentence in enumerate(page.helps, start=1):
+        yield from wrapped(f"   {number}. ", sentence)
+    if page.does_not_help:
+        yield "  what does not help:"
+        for sentence in page.does_not_help:
+            yield from wrapped("   - ", sentence)
 
 
 def command(remedy: Remedy, directory: Path | None, project: Path | None) -> Sequence[str]:

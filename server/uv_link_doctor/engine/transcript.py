@@ -1,48 +1,62 @@
 """What a text of uv says, whatever its version, terminal, log or language: link failures, another failure, or neither.
 
 A text is cut into lines as they were printed, the lines are gathered into messages (what uv reports, and its causes,
-unwrapped), and each message is a file that could not be placed, another complaint, or of no interest.
+unwrapped), and each message is a file that could not be placed, another complaint, or of no interest. All of it goes
+forward through the text with a few lines in hand, so that a log of any size takes the same memory.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from uv_link_doctor.engine.causes import cause_of, in_cache, in_store
 from uv_link_doctor.engine.model import Cause, Complaint, Failure, Operation, Outcome, Platform, Reading
 
 
-def read(text: str, platform: Platform | None = None) -> Reading:
-    """The link failures of a text, merged, and what else went wrong in it.
+def read(text: str | Iterable[str], platform: Platform | None = None) -> Reading:
+    """The link failures of a text, whole or in pieces cut anywhere, merged, and what else went wrong in it.
 
     Numbers are read as those of `platform`; where it is None, each failure's own paths and words decide whose they
     are. What uv quotes of a build backend under `[stderr]` is no failure of uv. Linear in the length of the text.
     """
-    lines = _lines(text) if any(sign in text for sign in _SIGNS) else []
+    lines = _Lines(text)
     failed: dict[Failure, None] = {}
-    fallbacks: list[_Fallback] = []
-    complaints: list[_Message] = []
+    explained: set[str] = set()
+    fallbacks: dict[object, _Fallback] = {}
+    complaints: dict[str, _Message] = {}
     for message in _messages(lines):
         if message.level in {_Level.WARNING, _Level.LOG}:
             if fallback := _fallback(message):
-                fallbacks.append(fallback)
-        elif failure := _failure(message, platform or _platform_of(message.text)):
+                kind = (fallback.step.operation, fallback.os_error, bool(fallback.step.paths))
+                if len(fallbacks) < _KINDS_AT_MOST:
+                    fallbacks.setdefault(kind, fallback)
+        elif failure := _failure(message, platform):
             failed[failure] = None
-        elif message.level is _Level.ERROR:
-            complaints.append(message)
-    failures = merge([*failed, *_degraded(fallbacks, platform)])
-    complaint = _complaint(complaints, tuple(failed))
+            if len(explained) < _KINDS_AT_MOST:
+                explained.add(message.parts[0])
+            if len(failed) > _KINDS_AT_MOST:
+                failed = dict.fromkeys(merge(failed))
+        elif message.level is _Level.ERROR and len(complaints) < _COMPLAINTS_AT_MOST:
+            complaints.setdefault(message.parts[0], message)
+    failures = merge([*failed, *_degraded(list(fallbacks.values()), platform)])
+    complaint = _complaint(complaints.values(), explained)
     said = [failure.message for failure in failures] + ([complaint.message] if complaint else [])
     return Reading(
         platform=platform or next(filter(None, map(_platform_of, said)), None),
         failures=failures,
         complaint=complaint,
-        installed=_installed(lines),
+        installed=lines.installed(),
     )
+
+
+_KINDS_AT_MOST: Final = 1_000
+_COMPLAINTS_AT_MOST: Final = 50
+"""Of what differs in a text that never ends, so much is kept; the failures beyond are merged as they come."""
 
 
 def merge(failures: Iterable[Failure]) -> tuple[Failure, ...]:
@@ -85,7 +99,7 @@ def _shared(one: Failure, other: Failure) -> Failure:
 
 # --- from a text to its lines ---------------------------------------------------------------
 
-_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\))")
+_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]{0,500}(?:\x07|\x1b\\))")
 _TRACES_OF_CODES = re.compile(
     r"(?:(?:\^\[|\\(?:x1b|u001b|033))\[[\d;?]{0,40}[A-Za-z])"  # Codes that somebody made visible.
     r"|\[\d{1,3}(?:;\d{1,3}){0,9}m"  # Colours whose escape character got lost in a web page.
@@ -114,17 +128,108 @@ _PANEL = re.compile(r"[│┃](?P<inside>\s.*\s)[│┃]$")
 _LINE_AT_MOST: Final = 16_000
 """Of a line only so many code points are read: no report of uv is longer."""
 
-_QUOTED_END = re.compile(r"(?:\\r)?\\n(?=\s{0,13}(?:Caused by|cause|error|warning|hint): |\s{0,4}[\u00d7├╰│])")
+_QUOTED_END = re.compile(r"(?:\\r)?\\n(?=[ \t]{0,13}(?:Caused by|cause|error|warning|hint): |[ \t]{0,4}[\u00d7├╰│])")
 _CROSS: Final = "\N{MULTIPLICATION SIGN}"
 _TREE: Final = ("├─▶", "╰─▶", _CROSS, "│")
 _CODE_PAGES: Final = ("cp1252", "cp850", "cp437")
 """In which Windows reads the UTF-8 that uv writes to a pipe."""
-_GARBLED: Final = ("Ã—", "â”", "├ù", "Ôò", "Γò")
+_GARBLED: Final = ("Ã—", "â”", "├ù", "Ôò", "Ôö", "Γò", "Γö")
 
 
-def _lines(text: str) -> list[str]:
-    """The lines as they were printed; what a carriage return lets overwrite is a line of its own."""
-    if any(sign in text for sign in _GARBLED):
+_BATCH: Final = 1 << 19
+_RAW_LINE_AT_MOST: Final = 1 << 21
+_KEPT: Final = 64
+"""Lines of earlier batches that can be had again: more than any look ahead."""
+_INSTALLED_AT_MOST: Final = 20_000
+
+
+_INSTALLED = re.compile(r"(?<!\S)[+~] ([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)==([^\s()]+)")
+
+
+class _Lines:
+    """The lines of a text as they were printed; what a carriage return lets overwrite is a line of its own.
+
+    Lines have numbers from 0 on and are asked for in ascending order, except that the last few can be had again.
+    """
+
+    def __init__(self, text: str | Iterable[str]) -> None:
+        self._batches = _batches(text)
+        self._hand: list[str] = []
+        self._first = 0
+        self._told = self._told_before = False
+        self._installed: dict[tuple[str, str], None] = {}
+
+    def get(self, at: int) -> str | None:
+        """One line; None beyond the end of the text."""
+        while at - self._first >= len(self._hand):
+            if not self._more():
+                return None
+        return self._hand[at - self._first]
+
+    def some(self, at: int, number: int) -> Iterator[str]:
+        """So many lines from one on, fewer at the end of the text."""
+        for place in range(at, at + number):
+            if (line := self.get(place)) is None:
+                return
+            yield line
+
+    def telling(self, at: int) -> tuple[int, str] | None:
+        """The next line, from this one on, that may open a message, and its number."""
+        while True:
+            if self._told or self._told_before:
+                for place in range(max(at - self._first, 0), len(self._hand)):
+                    line = self._hand[place]
+                    if (
+                        "ailed to " in line
+                        or _CROSS in line
+                        or "  x " in line
+                        or (("error" in line or "warning" in line) and _LABELLED.search(line))
+                    ):
+                        return self._first + place, line
+            at = self._first + len(self._hand)
+            if not self._more():
+                return None
+
+    def installed(self) -> tuple[tuple[str, str], ...]:
+        """What uv says, in the lines so far, it put in place, in its order."""
+        return tuple(dict.fromkeys((_normalised(name), version) for name, version in self._installed))
+
+    def _more(self) -> bool:
+        """Takes the next lines in hand, of those before them only a few; False at the end of the text."""
+        batch = next(self._batches, None)
+        if batch is None:
+            return False
+        lines = batch.split("\n")
+        if "==" in batch and len(self._installed) < _INSTALLED_AT_MOST:
+            marked = (line for line in lines if "==" in line and ("+ " in line or "~ " in line))
+            self._installed.update(dict.fromkeys((it[1], it[2]) for line in marked if (it := _INSTALLED.search(line))))
+        kept = self._hand[-_KEPT:]
+        self._first += len(self._hand) - len(kept)
+        self._hand = kept + lines
+        self._told, self._told_before = any(sign in batch for sign in _SIGNS), self._told
+        return True
+
+
+def _batches(text: str | Iterable[str]) -> Iterator[str]:
+    """The text in parts of many whole lines each, without colours, all line ends alike and none at a part's own end."""
+    rest = ""
+    for piece in (text,) if isinstance(text, str) else text:
+        for start in range(0, len(piece), _BATCH):
+            rest += piece[start : start + _BATCH]
+            # A carriage return at the very end may be half of a line end.
+            end = rest.rfind("\n") + 1 or rest.rstrip("\r").rfind("\r") + 1
+            if end:
+                yield _printed(rest[:end]).removesuffix("\n")
+                rest = rest[end:]
+            else:
+                rest = rest[:_RAW_LINE_AT_MOST]
+    if rest:
+        yield _printed(rest).removesuffix("\n")
+
+
+def _printed(text: str) -> str:
+    """A text as it was meant for a reader: no colours, no bytes read in a wrong code page, one kind of line end."""
+    if not text.isascii() and any(sign in text for sign in _GARBLED):
         for code_page in _CODE_PAGES:
             for mark in _TREE:
                 text = text.replace(mark.encode().decode(code_page, errors="replace"), mark)
@@ -134,9 +239,14 @@ def _lines(text: str) -> list[str]:
         text = _CODES.sub("", text.replace("\N{SYMBOL FOR ESCAPE}", "\x1b"))
     if "\r" in text:
         text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")
+    return text
 
 
+_ALIKE_AT_MOST: Final = 256
+"""So many lines and messages are remembered with what they say: a log of a build that tries again repeats them."""
+
+
+@lru_cache(_ALIKE_AT_MOST)
 def _clean(line: str, prefix: re.Pattern[str] | None = None) -> str:
     """A line without what logs and quotations put before it or left of colours in it; its own indentation stays."""
     line = line[:_LINE_AT_MOST].replace("\xa0", " ")
@@ -241,36 +351,31 @@ _PARTS_AT_MOST: Final = 64
 _PART_AT_MOST: Final = 8_000
 
 
-def _messages(lines: Sequence[str]) -> Iterator[_Message]:
+def _messages(lines: _Lines) -> Iterator[_Message]:
     """Every message that the lines hold, log lines that begin and end alike only once."""
-    done = 0
+    at = 0
     known: set[str] = set()
-    for at, line in enumerate(lines):
-        if not (
-            "ailed to " in line
-            or _CROSS in line
-            or "  x " in line
-            or (("error" in line or "warning" in line) and _LABELLED.search(line))
-        ):
-            continue
+    while telling := lines.telling(at):
+        here, line = telling
+        at = here + 1
         # An install that falls back logs a line per package, and a large one would keep us busy with them.
         alike = line[:24] + line[-40:]
-        if at < done or alike in known:
+        if alike in known:
             continue
-        opening = _opening(lines, at)
+        opening = _opening(lines, here)
         if opening is None:
             continue
-        if opening.level is _Level.LOG:
+        if opening.level is _Level.LOG and len(known) < _KINDS_AT_MOST:
             known.add(alike)
-        parts, done = _gather(lines, at + 1, opening)
+        parts, at = _gather(lines, at, opening)
         if parts:
             joined = (" ".join(filter(None, part)) for part in parts[:_PARTS_AT_MOST])
             yield _Message(opening.level, tuple(part[:_PART_AT_MOST] for part in joined))
 
 
-def _opening(lines: Sequence[str], at: int) -> _Opening | None:
+def _opening(lines: _Lines, at: int) -> _Opening | None:
     """How the message begins that a line opens, if it opens one."""
-    line = _clean(lines[at])
+    line = _clean(lines.get(at) or "")
     for level, look in _OPENINGS:
         if found := look(line):
             said = found.groupdict()
@@ -281,7 +386,7 @@ def _opening(lines: Sequence[str], at: int) -> _Opening | None:
                 needs_arms=bool(said.get("ascii")),
             )
     # PowerShell makes two records of a label and its text where uv writes them in two colours.
-    if at > 0 and (found := _SPLIT_REPORT.match(line)) and _clean(lines[at - 1]).strip() == "error":
+    if at > 0 and (found := _SPLIT_REPORT.match(line)) and _clean(lines.get(at - 1) or "").strip() == "error":
         return _Opening(_Level.ERROR, found["text"])
     return None
 
@@ -341,11 +446,12 @@ _SNIPPET = re.compile(r"\s*(?:\d+\s*)?\|(?:\s|$)")
 _TOLD = re.compile(r"ailed to (?:hard|copy|rename|symlink|reflink|clone|create|remove|read|open|write)")
 
 
+@lru_cache(_ALIKE_AT_MOST)
 def _kind(line: str) -> _Kind:
     return next((kind for kind, pattern in _KINDS if pattern.match(line)), _Kind.OTHER)
 
 
-def _gather(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list[str]], int]:
+def _gather(lines: _Lines, at: int, opening: _Opening) -> tuple[list[list[str]], int]:
     """The pieces of each part of a message, lines from `at` on included where they belong to it; and the line after."""
     if opening.level is _Level.LOG:
         return _gather_log(lines, at, opening)
@@ -353,8 +459,8 @@ def _gather(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list
     drawn = not opening.needs_arms
     closed = False
     end = at + _LINES_AT_MOST
-    while at < min(end, len(lines)):
-        line = _clean(lines[at], opening.prefix)
+    while at < end and (raw := lines.get(at)) is not None:
+        line = _clean(raw, opening.prefix)
         if "TOML parse error" in parts[-1][0] and _SNIPPET.match(line):
             parts += ([words] for words in _explanation(lines, at, opening))
             break
@@ -381,7 +487,7 @@ def _gather(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list
     return (parts if drawn else []), at
 
 
-def _gather_log(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[list[str]], int]:
+def _gather_log(lines: _Lines, at: int, opening: _Opening) -> tuple[list[list[str]], int]:
     """The same for a line of the log, which is one line unless somebody wrapped it."""
     for begins, ends in _LONG_LOGS:
         if begins.match(opening.text) and not ends.search(opening.text):
@@ -390,14 +496,14 @@ def _gather_log(lines: Sequence[str], at: int, opening: _Opening) -> tuple[list[
     return [[opening.text]], at
 
 
-def _run_on(lines: Sequence[str], at: int, opening: _Opening, text: str, end: re.Pattern[str]) -> list[str]:
+def _run_on(lines: _Lines, at: int, opening: _Opening, text: str, end: re.Pattern[str]) -> list[str]:
     """The lines that end a part whose indentation is lost: up to `end`, or to the next cause.
 
     None where neither comes soon: then they are somebody else's.
     """
     ended = end.search(text) is not None
     run: list[str] = []
-    for line in (_clean(line, opening.prefix) for line in lines[at : at + _RUN_ON_AT_MOST]):
+    for line in (_clean(line, opening.prefix) for line in lines.some(at, _RUN_ON_AT_MOST)):
         kind = _kind(line)
         if kind is _Kind.CAUSE:
             return run
@@ -410,27 +516,29 @@ def _run_on(lines: Sequence[str], at: int, opening: _Opening, text: str, end: re
     return []
 
 
-def _last_of_quote(lines: Sequence[str], at: int, opening: _Opening, quote: re.Match[str]) -> int:
+def _last_of_quote(lines: _Lines, at: int, opening: _Opening, quote: re.Match[str]) -> int:
     """The last line of what uv quotes of another program, whose errors are not uv's."""
-    if quote["old"]:
-        last = "---" if quote["closed"] else ""
-        ends = (here for here in range(at + 1, len(lines)) if _clean(lines[here], opening.prefix).strip() == last)
-        return next(ends, len(lines))
     indent = len(quote["indent"])
-    for here in range(at + 1, len(lines)):
-        if indent and lines[here][:indent].isspace():
+    last = "---" if quote["closed"] else ""
+    while (raw := lines.get(at + 1)) is not None:
+        at += 1
+        if quote["old"]:
+            if _clean(raw, opening.prefix).strip() == last:
+                return at
             continue
-        line = _clean(lines[here], opening.prefix)
+        if indent and raw[:indent].isspace():
+            continue
+        line = _clean(raw, opening.prefix)
         inside = len(line) - len(line.lstrip(" \t│|")) >= indent if indent else not line.startswith(("hint:", "help:"))
         if line.strip(" │|") and not inside:
-            return here - 1
-    return len(lines)
+            return at - 1
+    return at + 1
 
 
-def _explanation(lines: Sequence[str], at: int, opening: _Opening) -> Iterator[str]:
+def _explanation(lines: _Lines, at: int, opening: _Opening) -> Iterator[str]:
     """What a TOML error says after its excerpt, which begins at line `at`; uv indents it from 0.12.14 on only."""
     said = 0
-    for line in (_clean(line, opening.prefix) for line in lines[at : at + 8]):
+    for line in (_clean(line, opening.prefix) for line in lines.some(at, 8)):
         if _SNIPPET.match(line):
             continue
         if not line.strip() or _kind(line) is _Kind.ELSE or said == 2:
@@ -515,8 +623,10 @@ class _Placement:
     """The one cause that makes it a placement: uv says too little otherwise."""
 
 
+@lru_cache(_ALIKE_AT_MOST // 8)
 def _failure(message: _Message, platform: Platform | None) -> Failure | None:
     """The file that could not be placed, if that is what a report is about."""
+    platform = platform or _platform_of(message.text)
     parts = message.parts
     placement = None if _NO_PLACEMENT.search(message.text) else _placement(parts)
     if placement is None:
@@ -678,7 +788,10 @@ def _package(parts: Sequence[str]) -> tuple[str | None, str | None]:
 
 
 def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return _SEPARATORS.sub("-", name).lower()
+
+
+_SEPARATORS = re.compile(r"[-_.]+")
 
 
 # --- from messages to fallbacks -------------------------------------------------------------
@@ -763,7 +876,6 @@ _TOML = re.compile(r"TOML parse error at line (?P<line>\d{1,9}), column (?P<colu
 _PARSED = re.compile(r"Failed to parse:? (?:`(?P<quoted>[^`]+)`|(?P<plain>\S.*\.(?:toml|lock|txt|in|py)))")
 _PLACE = re.compile(r"(?P<path>[^`:]+\.(?:txt|in|toml|lock|py)):(?P<line>\d{1,9}):(?P<column>\d{1,9})$")
 _FILE = re.compile(r"(?:in|at) `(?P<path>[^`]+\.(?:txt|in|toml|lock|py))`")
-_INSTALLED = re.compile(r"\s*[+~] (?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)==(?P<version>[^\s()]+)")
 
 _WINDOWS = re.compile(
     r"(?<![A-Za-z])[A-Za-z]:[\\/](?![\\/])|\\\\[?\w]|\\(?:Lib|Scripts|site-packages)\\|win(?:32|_amd64|_arm64)\b"
@@ -785,9 +897,8 @@ _POSIX = re.compile(
 """POSIX systems never translate what they say of a number; Windows does, and says it in other words."""
 
 
-def _complaint(messages: Sequence[_Message], failed: Sequence[Failure]) -> Complaint | None:
-    """The first report that is no link failure, and not the echo of one."""
-    explained = {failure.message.partition("\n")[0] for failure in failed}
+def _complaint(messages: Iterable[_Message], explained: Collection[str]) -> Complaint | None:
+    """The first report that is no link failure, and not the echo of one; `explained` are those that are, by a line."""
     for message in messages:
         first = message.parts[0]
         echo = first in explained or (explained and _AFTERMATH.search(first))
@@ -807,13 +918,6 @@ def _place(message: _Message) -> tuple[str | None, int | None, int | None]:
     if found := next(filter(None, map(_PLACE.match, last_words)), None):
         return found["path"], int(found["line"]), int(found["column"])
     return path, None, None
-
-
-def _installed(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """What uv says it put in place, in its order."""
-    marked = (line for line in lines if "==" in line and ("+" in line or "~" in line))
-    found = filter(None, map(_INSTALLED.match, map(_clean, marked)))
-    return tuple(dict.fromkeys((_normalised(it["name"]), it["version"]) for it in found))
 
 
 def _platform_of(text: str) -> Platform | None:

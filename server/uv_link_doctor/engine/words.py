@@ -64,6 +64,15 @@ def markdown(page: Page) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def table(pages: str) -> str:
+    """All causes as a Markdown table, each with a link to its page in a directory."""
+    rows = [("cause", "what happened", "what helps first", "does copying help?"), ("---",) * 4]
+    for page in CAUSES.values():
+        copying = "yes" if page.copying_helps else "no"
+        rows.append((f"[{page.name}]({pages}/{page.name}.md)", page.what, page.helps[0], copying))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def _items(sentences: tuple[str, ...]) -> str:
     return "\n".join(_wrapped(sentence, "- ") for sentence in sentences)
 
