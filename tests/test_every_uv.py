@@ -2,24 +2,30 @@
 
 `uv pip install` is driven, which every version has. Trouble is made with permissions, attributes and file systems of
 the kernel, never with a fake; what is read is what a terminal of 80 columns, a pipe and `-v` show.
+`pytest --update-golden` keeps these outputs, with neutral paths, in `data/transcripts/matrix.jsonl`, from where they
+are read again without a uv.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit.need import need
 from kit.privileges import WITHOUT_PRIVILEGES
 from kit.projects import clean_environ
 
-from uv_link_doctor.engine.model import Cause, Operation, Outcome, Platform
+from uv_link_doctor.engine.model import Cause, Failure, Operation, Outcome, Platform
 from uv_link_doctor.engine.transcript import read
 
 VERSIONS = (
@@ -187,27 +193,28 @@ def full_target(machine: Machine) -> Iterator[str]:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_stop_in_the_middle(trouble, said, machine, shown):
+def test_a_stop_in_the_middle(trouble, said, machine, shown, check):
     made = machine()
     with trouble(made) as link_mode:
         text = shown(made, link_mode)
     check(text, said, made)
 
 
-def test_a_full_disk(machine, shown, loop_mount):
+def test_a_full_disk(machine, shown, check, loop_mount):
     made = machine(environment=loop_mount("ext4") / ".venv")
     with full_target(made) as link_mode:
         check(shown(made, link_mode), Said(Outcome.FAILED, Operation.CREATE_DIR, 28, Cause.NO_SPACE), made)
 
 
-def test_a_synced_folder(machine, shown, cloud_folder):
+def test_a_synced_folder(machine, shown, check, cloud_folder):
     folder = cloud_folder("*/certifi/core.py")
     made = machine(cache=folder.cache, environment=folder.synced / ".venv", first=folder.synced / "first")
     check(shown(made, "hardlink"), Said(Outcome.FAILED, Operation.HARDLINK, 396, Cause.CLOUD_SYNC), made)
 
 
-def test_a_fallback(version, machine, shown, request, other_filesystem):
+def test_a_fallback(machine, shown, check, request, other_filesystem):
     """It is said since 0.2, and why only in the log, since 0.10.5."""
+    version = request.getfixturevalue("version")
     made = machine(cache=other_filesystem / "cache")
     text = shown(made, "hardlink")
     assert next(made.environment.glob(f"{SITE_PACKAGES}/certifi/core.py")).exists()
@@ -219,7 +226,24 @@ def test_a_fallback(version, machine, shown, request, other_filesystem):
     check(text, Said(Outcome.DEGRADED, Operation.HARDLINK, number, cause), made)
 
 
-def check(text: str, said: Said, machine: Machine) -> None:
+@pytest.fixture
+def check(request, version, recorded) -> Callable[[str, Said, Machine], None]:
+    """`check(text, said, machine)`: what was read, and that the same would be read on somebody else's machine."""
+
+    def check(text: str, said: Said, machine: Machine) -> None:
+        assert_says(text, said, machine)
+        elsewhere = replace(machine, cache=Path("/home/ana/.cache/uv"), environment=Path("/home/ana/app/.venv"))
+        text = neutral(text, machine, elsewhere)
+        failure = assert_says(text, said, elsewhere)
+        known = {name: getattr(failure, name) for name in ("package", "version", "source", "target")}
+        name = request.node.name.removeprefix("test_").replace("[", "-").rstrip("]")
+        case = {"id": name, "uv_version": version, "platform": "linux", "text": text, "expect": asdict(said) | known}
+        recorded.append(case)
+
+    return check
+
+
+def assert_says(text: str, said: Said, machine: Machine) -> Failure:
     """One failure was read, with its package where uv names it, and with each path on the side that it is on."""
     (failure,) = read(text, Platform.LINUX).failures
     assert Said(failure.outcome, failure.operation, failure.os_error, failure.cause) == said
@@ -230,3 +254,26 @@ def check(text: str, said: Said, machine: Machine) -> None:
     if said.outcome is Outcome.FAILED:
         assert failure.target is not None
         assert (failure.source is None) == (said.operation is Operation.CREATE_DIR)
+    return failure
+
+
+def neutral(text: str, machine: Machine, elsewhere: Machine) -> str:
+    """An output as it would be elsewhere: no path of this machine is left in it."""
+    places = {machine.cache: elsewhere.cache, machine.environment: elsewhere.environment, machine.index: "/srv/wheels"}
+    for place, name in places.items():
+        text = text.replace(str(place), str(name))
+    return re.sub(r"(?<![\w/.])(?!/home/ana/|/etc/)/[\w.+-]+(?:/[\w.+-]+)*/(?=[\w.+-])", "/srv/", text)
+
+
+RECORDED_ELSEWHERE = {"0.4.18", "0.7.22", "0.9.30", "newest"}
+
+
+@pytest.fixture(scope="session")
+def recorded(request) -> Iterator[list[dict[str, Any]]]:
+    """All cases; at the end they are written down where that was asked for."""
+    cases: list[dict[str, Any]] = []
+    yield cases
+    if request.config.getoption("--update-golden"):
+        new = (case for case in cases if case["uv_version"] not in RECORDED_ELSEWHERE)
+        lines = [json.dumps(case, ensure_ascii=False) for case in sorted(new, key=itemgetter("id"))]
+        (Path(__file__).parent / "data" / "transcripts" / "matrix.jsonl").write_text("\n".join([*lines, ""]), "utf-8")

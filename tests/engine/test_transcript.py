@@ -1,7 +1,8 @@
 """What texts of uv say: recorded, reported and composed ones, and what must hold of any text.
 
 `cases.jsonl` holds reported and recorded outputs of many versions, `live.jsonl` runs of four versions in known trouble,
-`shapes.jsonl` what terminals, logs and people make of such outputs, `complaints.jsonl` recorded errors of other kinds.
+`matrix.jsonl` those of others (`test_every_uv.py` makes it), `shapes.jsonl` what terminals, logs and people make of
+such outputs, `complaints.jsonl` recorded errors of other kinds.
 Each line gives a text and what it says: `expect` the gravest failure (`other`: none), `then` the further ones,
 `complaint` whether, or with which words and place, uv complains of something else, `installed` what it put in place.
 """
@@ -31,6 +32,8 @@ FIELDS = tuple(field.name for field in fields(Failure) if field.name != "message
 
 Case = dict[str, Any]
 
+RECORDINGS = ("cases", "live", "matrix", "shapes", "complaints")
+
 
 def cases(*names: str) -> list[Any]:
     texts = [(DATA / f"{name}.jsonl").read_text(encoding="utf-8") for name in names]
@@ -46,7 +49,7 @@ def found(reading: Reading) -> list[Case]:
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "untold"])
-@pytest.mark.parametrize("case", cases("cases", "live", "shapes", "complaints"))
+@pytest.mark.parametrize("case", cases(*RECORDINGS))
 def test_a_text_says_what_it_is_known_to_say(case: Case, *, told: bool) -> None:
     platform = Platform(case["platform"]) if told and case["platform"] else None
     reading = read(case["text"], platform)
@@ -58,7 +61,7 @@ def test_a_text_says_what_it_is_known_to_say(case: Case, *, told: bool) -> None:
         assert found(reading)[1:] == case["then"]
 
 
-@pytest.mark.parametrize("case", cases("cases", "live", "shapes", "complaints"))
+@pytest.mark.parametrize("case", cases(*RECORDINGS))
 def test_the_platform_shows_or_is_left_open(case: Case) -> None:
     if case["platform"] is not None:
         assert read(case["text"]).platform in {None, Platform(case["platform"])}
@@ -460,7 +463,7 @@ def test_where_a_text_is_cut_into_pieces_changes_nothing(text: str, data: st.Dat
     assert read(pieces) == read(text)
 
 
-@pytest.mark.parametrize("case", cases("cases", "live", "shapes", "complaints"))
+@pytest.mark.parametrize("case", cases(*RECORDINGS))
 def test_a_text_can_come_character_by_character(case: Case) -> None:
     assert read(iter(case["text"])) == read(case["text"])
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Final
 
 from uv_link_doctor.engine.causes import cause_of, in_cache, in_store
@@ -99,7 +100,7 @@ def _shared(one: Failure, other: Failure) -> Failure:
 
 # --- from a text to its lines ---------------------------------------------------------------
 
-_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]{0,500}(?:\x07|\x1b\\))")
+_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]_P^][^\x07\x1b\r\n]{0,500}(?:\x07|\x1b\\))")
 _TRACES_OF_CODES = re.compile(
     r"(?:(?:\^\[|\\(?:x1b|u001b|033))\[[\d;?]{0,40}[A-Za-z])"  # Codes that somebody made visible.
     r"|\[\d{1,3}(?:;\d{1,3}){0,9}m"  # Colours whose escape character got lost in a web page.
@@ -120,6 +121,7 @@ _PREFIX = re.compile(
     | \#\#\[\w{1,20}\] | ::(?:error|warning)[^:]{0,200}::         # GitHub Actions
     | uvx?(?:\.exe)?[ ]:[ ]                                       # PowerShell
     | \*{1,3}(?=\S)                                               # bold text
+    | [ ]{0,4}[●•⏺⎿└][ ]{1,3}                                     # agents and test runners
     """,
     re.VERBOSE,
 )
@@ -128,7 +130,7 @@ _PANEL = re.compile(r"[│┃](?P<inside>\s.*\s)[│┃]$")
 _LINE_AT_MOST: Final = 16_000
 """Of a line only so many code points are read: no report of uv is longer."""
 
-_QUOTED_END = re.compile(r"(?:\\r)?\\n(?=[ \t]{0,13}(?:Caused by|cause|error|warning|hint): |[ \t]{0,4}[\u00d7├╰│])")
+_QUOTED_END = re.compile(r"(?:\\r)?\\n(?=(?:Caused by|cause|error|warning|hint): |[\u00d7├╰│]|[ \t][ \t\u00d7├╰│])")
 _CROSS: Final = "\N{MULTIPLICATION SIGN}"
 _TREE: Final = ("├─▶", "╰─▶", _CROSS, "│")
 _CODE_PAGES: Final = ("cp1252", "cp850", "cp437")
@@ -312,7 +314,8 @@ _LABELLED = re.compile(r"(?:error|warning)(?:[:\[^\\]|$)")
 _REPORT = re.compile(r"\s*(?:(?P<level>error|warning):(?:\s|$)|\u00d7\s+|(?P<ascii>x)\s+(?=[A-Z]))(?P<text>.*)")
 _REPORT_INSIDE = re.compile(
     r"(?<![\w(])(?:(?P<level>error|warning):\s(?=Failed\sto\s"
-    r"(?:install|hardlink|clone|symlink|prepare|download|build|fetch|read)\b)|\u00d7\s+(?=Failed\sto\s))(?P<text>.*)"
+    r"(?:install|hardlink|clone|symlink|prepare|download|build|fetch|read)\b)|\u00d7\s+(?=Failed\sto\s)"
+    r"|(?=Failed\sto\sinstall:\s[^\n]{1,300}==))(?P<text>.*)"
 )
 _SPLIT_REPORT = re.compile(r"\s*:\s(?P<text>\S.*)")
 _TARGET = r"(?:[a-z]\w*(?:::\w+)+\s+)?"
@@ -321,6 +324,8 @@ _LOG_INSIDE = re.compile(rf"\b(?:TRACE|DEBUG|WARN)\s+{_TARGET}(?P<text>(?:Failed
 _CAUSE = re.compile(
     r"\s*(?:(?:Caused\sby|cause):(?:\s|$)|(?P<arm>[├╰└|`]?[─-]{1,2}(?:▶\ufe0f?|>|:arrow_forward:))\s?)(?P<text>.*)"
 )
+_ON_ONE_LINE = re.compile(r"\s(?:Caused by|cause): (?=[A-Z]|failed to )")
+"""What a title or a log that has one line for all puts between a report and its causes."""
 _FRAGMENT = re.compile(
     r"\s*(?P<text>(?:failed to (?:hardlink|copy|rename|symlink) file from|Failed to (?:reflink|clone)) .*)"
 )
@@ -369,8 +374,8 @@ def _messages(lines: _Lines) -> Iterator[_Message]:
             known.add(alike)
         parts, at = _gather(lines, at, opening)
         if parts:
-            joined = (" ".join(filter(None, part)) for part in parts[:_PARTS_AT_MOST])
-            yield _Message(opening.level, tuple(part[:_PART_AT_MOST] for part in joined))
+            joined = chain.from_iterable(_ON_ONE_LINE.split(" ".join(filter(None, part))) for part in parts)
+            yield _Message(opening.level, tuple(part[:_PART_AT_MOST] for part in islice(joined, _PARTS_AT_MOST)))
 
 
 def _opening(lines: _Lines, at: int) -> _Opening | None:
@@ -428,6 +433,7 @@ _KINDS: Final = (
             r"|Building|Built|Updated|Updating|Using|Creating|Removed|Usage|Traceback)\b)"
             r"|\s*(?:\d+\.\d+s\s+)?(?:TRACE|DEBUG|INFO|WARN)\s"
             rf"|\s*(?:{_PROGRESS}).*\s(?:error|warning):\s"
+            r"|.{0,200}\bFailed to install: .{1,300}=="
         ),
     ),
     (
@@ -555,7 +561,7 @@ _INVALID_WHEEL: Final = "The wheel is invalid: "
 _NO_PLACEMENT = re.compile(
     r"Failed to copy to: |Failed to install entrypoint|ailed to create (?:virtual environment|temporary virtualenv)"
     r"|Python minor version link|[\\/](?:bin|Scripts)[\\/]python[\d.]*(?:\.exe)?(?=[\s:`]|$)"
-    r"|Cannot install into symlinked directory"
+    r"|Cannot install into symlinked directory|directory entry escapes its destination"
 )
 """Reports about interpreters, launchers and environments themselves, and the policy of uv 0.12.14 on links."""
 
@@ -663,7 +669,8 @@ def _placement(parts: Sequence[str]) -> _Placement | None:
     if steps:
         at, outer = next(iter(steps.items()))
         step = _agreed([step for step in steps.values() if step.operation is outer.operation])
-        in_business = step.operation in _LINKING or (step.operation is Operation.READ and step.source is not None)
+        of_an_entry = step.operation is Operation.READ and step.source is not None and _READING_CACHE in parts[:at]
+        in_business = step.operation in _LINKING or of_an_entry
         return _Placement(at, step) if framed or (in_business and any(map(in_cache, step.paths))) else None
     if framed and first < len(parts):
         return _unnamed_placement(first, parts[first])
