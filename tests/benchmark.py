@@ -1,4 +1,5 @@
-"""What the doctor costs, held against what it is added to: `python3 tests/benchmark.py [initialize] [save] [install]`.
+"""What the doctor costs, held against what it is added to: `python3 tests/benchmark.py [initialize] [save] [install]
+[explain]`.
 
 Every figure is a ratio of two things that run by turns on the same machine, as the median of all rounds. It is no
 test: nothing passes or fails, and on a busy machine the rounds differ more than the goals allow.
@@ -21,6 +22,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import signal
 import tempfile
@@ -34,13 +36,14 @@ from statistics import median
 from typing import Any, Self
 
 import pytest
+from kit.logs import KINDS, log
 from kit.mounts import loop_mounted
 from kit.projects import UvProject, clean_environ, write_project
 from kit.uv_versions import uv_binary
 
 from uv_link_doctor import doctor
 from uv_link_doctor.demo.wheels import build_wheel
-from uv_link_doctor.engine import plan
+from uv_link_doctor.engine import plan, transcript
 from uv_link_doctor.engine.model import Transcript, Uv, Verdict
 from uv_link_doctor.host import local_host
 from uv_link_doctor.host.uv import find_uv
@@ -280,6 +283,27 @@ async def _install(project: UvProject, uv: Uv, rounds: int) -> tuple[Rounds, Rou
 # --- the project --------------------------------------------------------------------------
 
 
+# --- explain ------------------------------------------------------------------------------
+
+WORDS = re.compile(
+    r"error:|warning:|\u00d7|[Cc]aused? ?(?:by)?:|[Ff]ailed to \w+|\(os error \d+\)|falling back to|─▶|DEBUG|WARN|=="
+)
+
+
+def explain(_: Path, rounds: int) -> Iterator[Comparison]:
+    """Reading a log of 8 MB, against one search for any of uv's words in it."""
+    for kind in KINDS:
+        text = "".join(log(kind, 8_000_000))
+        counted = []
+        for _ in range(rounds):
+            times = [time.perf_counter()]
+            for work in (lambda: transcript.read(text), lambda: [found[0] for found in WORDS.finditer(text)]):  # noqa: B023
+                work()
+                times.append(time.perf_counter())
+            counted.append((times[1] - times[0], times[2] - times[1]))
+        yield Comparison(f"explain: a log of the kind `{kind}` / one search in it", 1 / 0.3, counted)
+
+
 def installed_project(folder: Path) -> tuple[UvProject, Uv]:
     """The project that is saved and installed, with its packages in uv's cache and in its environment."""
     index = folder / "index"
@@ -342,6 +366,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Path, int], Iterator[Comparison]], int]]
     "initialize": (initialize, 15),
     "save": (save, 40),
     "install": (install, 12),
+    "explain": (explain, 7),
 }
 """What is measured, and how many rounds are counted."""
 

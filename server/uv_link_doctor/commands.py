@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -241,11 +241,16 @@ def _pasted(file: str) -> Iterator[str]:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
             while raw := stream.read(_PIECE):
                 if decoder is None:
-                    utf_16 = raw[:2] in {b"\xff\xfe", b"\xfe\xff"}
-                    decoder = getincrementaldecoder("utf-16" if utf_16 else "utf-8-sig")(errors="replace")
+                    decoder = getincrementaldecoder(_encoding(raw))(errors="replace")
                 yield decoder.decode(raw)
     except OSError as error:
         raise DoctorError(f"`{file}` cannot be read: {error.strerror}", "name a file, or `-` for stdin") from error
+
+
+def _encoding(raw: bytes) -> str:
+    if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-16-le" if raw[1:2] == b"\0" else "utf-8-sig"
 
 
 _PIECE = 1 << 19

@@ -2,7 +2,7 @@
 
 `cases.jsonl` holds reported and recorded outputs of many versions, `live.jsonl` runs of four versions in known trouble,
 `matrix.jsonl` those of others (`test_every_uv.py` makes it), `shapes.jsonl` what terminals, logs and people make of
-such outputs, `complaints.jsonl` recorded errors of other kinds.
+such outputs, `wild.jsonl` more of that, `complaints.jsonl` recorded errors of other kinds.
 Each line gives a text and what it says: `expect` the gravest failure (`other`: none), `then` the further ones,
 `complaint` whether, or with which words and place, uv complains of something else, `installed` what it put in place.
 """
@@ -32,7 +32,7 @@ FIELDS = tuple(field.name for field in fields(Failure) if field.name != "message
 
 Case = dict[str, Any]
 
-RECORDINGS = ("cases", "live", "matrix", "shapes", "complaints")
+RECORDINGS = ("cases", "live", "matrix", "shapes", "wild", "complaints")
 
 
 def cases(*names: str) -> list[Any]:

@@ -7,6 +7,7 @@ forward through the text with a few lines in hand, so that a log of any size tak
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,7 @@ def _shared(one: Failure, other: Failure) -> Failure:
 
 _CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]_P^][^\x07\x1b\r\n]{0,500}(?:\x07|\x1b\\))")
 _TRACES_OF_CODES = re.compile(
-    r"(?:(?:\^\[|\\(?:x1b|u001b|033))\[[\d;?]{0,40}[A-Za-z])"  # Codes that somebody made visible.
+    r"(?:(?:\^\[|←|\\(?:x1b|e|u001b|033))\[[\d;?]{0,40}[A-Za-z])"  # Codes that somebody made visible.
     r"|\[\d{1,3}(?:;\d{1,3}){0,9}m"  # Colours whose escape character got lost in a web page.
     r"|[\x00-\x08\x0b-\x1f\x7f\u200b\ufeff]"
 )
@@ -229,6 +230,19 @@ def _batches(text: str | Iterable[str]) -> Iterator[str]:
         yield _printed(rest).removesuffix("\n")
 
 
+def _unquoted(line: str) -> str:
+    """A line, or the lines of uv that it quotes as JSON and the source code of programs do."""
+    said, ends = _QUOTED_END.subn("\n", line)
+    if ends and not _SINGLE_BACKSLASH.search(said):
+        said = said.replace(2 * "\\", "\\")
+    return _QUOTED_CHARACTER.sub(lambda found: chr(int(found[1], 16)), said) if ends else line
+
+
+_SINGLE_BACKSLASH = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\\nrtu\"'])")
+_ENTITY = re.compile(r"&(?:gt|amp|quot|#\d\d|#x\w\w);")
+_QUOTED_CHARACTER = re.compile(r"\\u([0-9a-f]{4})")
+
+
 def _printed(text: str) -> str:
     """A text as it was meant for a reader: no colours, no bytes read in a wrong code page, one kind of line end."""
     if not text.isascii() and any(sign in text for sign in _GARBLED):
@@ -236,9 +250,11 @@ def _printed(text: str) -> str:
             for mark in _TREE:
                 text = text.replace(mark.encode().decode(code_page, errors="replace"), mark)
     if "\\n" in text:
-        text = _QUOTED_END.sub("\n", text)
+        text = "\n".join(_unquoted(line) if "\\n" in line else line for line in text.split("\n"))
     if "\x1b" in text or "\N{SYMBOL FOR ESCAPE}" in text:
         text = _CODES.sub("", text.replace("\N{SYMBOL FOR ESCAPE}", "\x1b"))
+    if "&" in text and _ENTITY.search(text):
+        text = html.unescape(text)
     if "\r" in text:
         text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
     return text
@@ -315,7 +331,7 @@ _REPORT = re.compile(r"\s*(?:(?P<level>error|warning):(?:\s|$)|\u00d7\s+|(?P<asc
 _REPORT_INSIDE = re.compile(
     r"(?<![\w(])(?:(?P<level>error|warning):\s(?=Failed\sto\s"
     r"(?:install|hardlink|clone|symlink|prepare|download|build|fetch|read)\b)|\u00d7\s+(?=Failed\sto\s)"
-    r"|(?=Failed\sto\sinstall:\s[^\n]{1,300}==))(?P<text>.*)"
+    r"|(?<=\s)(?P<ascii>x)\s{1,3}(?=Failed\sto\s)|(?=Failed\sto\sinstall:\s[^\n]{1,300}==))(?P<text>.*)"
 )
 _SPLIT_REPORT = re.compile(r"\s*:\s(?P<text>\S.*)")
 _TARGET = r"(?:[a-z]\w*(?:::\w+)+\s+)?"
@@ -329,7 +345,9 @@ _ON_ONE_LINE = re.compile(r"\s(?:Caused by|cause): (?=[A-Z]|failed to )")
 _FRAGMENT = re.compile(
     r"\s*(?P<text>(?:failed to (?:hardlink|copy|rename|symlink) file from|Failed to (?:reflink|clone)) .*)"
 )
-_WARNING_INSIDE = re.compile(r"(?P<text>Failed to (?:hardlink|clone|symlink) files; falling back to full copy.*)")
+_WARNING_INSIDE = re.compile(
+    r"(?P<text>Failed to (?:hardlink|clone|symlink) files; falling back to(?:$| full(?:$| copy.*)))"
+)
 _OPENINGS: Final = (
     (None, _REPORT.match),  # None: as its label says.
     (_Level.LOG, _LOG.match),
@@ -341,6 +359,8 @@ _OPENINGS: Final = (
 )
 _QUOTE = re.compile(r"(?P<indent>[\s│|]*)(?:\[std(?:err|out)\]|(?P<old>--- std(?:err|out)(?P<closed>:)?))$")
 _OS_ERROR = re.compile(r"\(os error (?P<number>-?\d{1,10})\)")
+_OS_ERROR_RETOLD = re.compile(r"\bos error (?P<number>\d{1,5})[.)]?$")
+"""As people write it in prose."""
 _LONG_LOGS: Final = (
     # How a line of the log begins that somebody may have wrapped, and how it ends.
     (re.compile(r"Failed to (?:hard ?link|symlink|clone) "), re.compile(r"falling back to|attempting to copy")),
@@ -391,9 +411,15 @@ def _opening(lines: _Lines, at: int) -> _Opening | None:
                 needs_arms=bool(said.get("ascii")),
             )
     # PowerShell makes two records of a label and its text where uv writes them in two colours.
-    if at > 0 and (found := _SPLIT_REPORT.match(line)) and _clean(lines.get(at - 1) or "").strip() == "error":
-        return _Opening(_Level.ERROR, found["text"])
+    if found := _SPLIT_REPORT.match(line):
+        before = (_clean(lines.get(at - back) or "") for back in range(1, min(at, _RECORD_AT_MOST) + 1))
+        if next((it.strip() for it in before if _kind(it) is not _Kind.GAP), "") == "error":
+            return _Opening(_Level.ERROR, found["text"])
     return None
+
+
+_RECORD_AT_MOST: Final = 8
+"""Lines that PowerShell prints of where a program was called, between the two."""
 
 
 def _alike(prefix: str) -> re.Pattern[str] | None:
@@ -439,7 +465,7 @@ _KINDS: Final = (
     (
         _Kind.GAP,
         re.compile(
-            r"\s*(?:\+ .*|At [^ ]+:\d+ char:\d+"  # What PowerShell adds to the first line on stderr …
+            r"\s*(?:\+ .*|[^`]{1,260}:\d+ [^\W\d]{2,12}:\d+"  # What PowerShell adds to the first line on stderr …
             r"|(?:In|Au|En|No|Riga|所在|発生|위치|строка)[^ ]{0,20} .{0,260}:\s?\d+"  # … in other languages …
             rf"|(?:{_PROGRESS}).*)$"  # … and what uv overwrites.
         ),
@@ -488,7 +514,10 @@ def _gather(lines: _Lines, at: int, opening: _Opening) -> tuple[list[list[str]],
                 at += len(run) - 1
             case _Kind.ELSE | _Kind.OTHER:
                 break
-        closed = closed if kind in {_Kind.MORE, _Kind.OTHER} else kind is not _Kind.CAUSE
+        if kind is _Kind.CAUSE:
+            closed = False
+        elif kind not in {_Kind.MORE, _Kind.OTHER}:
+            closed = closed or kind is not _Kind.GAP or not line.strip(" │|")
         at += 1
     return (parts if drawn else []), at
 
@@ -600,7 +629,7 @@ _OPERATIONS: Final = {
 }
 """What uv's words for it say, whole or by their first one; the words are those of fs-err and of uv's own errors."""
 _LINKING: Final = frozenset({Operation.HARDLINK, Operation.CLONE, Operation.SYMLINK, Operation.COPY, Operation.RENAME})
-_BARE = re.compile(r"[^:`\\]*\(os error -?\d+\)(?: at path \"(?P<path>[^\"]+)\")?$")
+_BARE = re.compile(r"[^:`\\]*\(os error -?\d+\)(?: at path \"(?P<path>[^\"]+)\")?(?: .{0,8})?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -638,7 +667,9 @@ def _failure(message: _Message, platform: Platform | None) -> Failure | None:
     if placement is None:
         return None
     step = placement.step
-    number = next((int(found["number"]) for part in parts[placement.at :] if (found := _OS_ERROR.search(part))), None)
+    told = parts[placement.at :]
+    numbers = (found for look in (_OS_ERROR, _OS_ERROR_RETOLD) for part in told if (found := look.search(part)))
+    number = next((int(found["number"]) for found in numbers), None)
     cause = placement.cause or cause_of(
         platform=platform, operation=step.operation, os_error=number, source=step.source, target=step.target
     )
@@ -674,6 +705,8 @@ def _placement(parts: Sequence[str]) -> _Placement | None:
         return _Placement(at, step) if framed or (in_business and any(map(in_cache, step.paths))) else None
     if framed and first < len(parts):
         return _unnamed_placement(first, parts[first])
+    if framed and _OS_ERROR.search(parts[first - 1]):  # Somebody has left out what was done and where.
+        return _Placement(first - 1, _Step(None))
     # Up to 0.5 uv made junctions in the cache, which exFAT cannot hold, and named no file when it could not.
     at = next((at for at in range(1, len(parts)) if parts[at - 1] == _READING_CACHE), 0)
     if at and _BARE.match(parts[at]):
@@ -707,7 +740,9 @@ def _step(part: str) -> _Step | None:
     if found := _PAIR.search(part):
         operation = _OPERATIONS[found["verb"]]
         pair = _pair(found["paths"])
-        return _Step(operation, *_sides(operation, *pair)) if pair else None
+        if pair:
+            return _Step(operation, *_sides(operation, *pair))
+        return _Step(operation) if _SHORTENED.match(found["paths"]) else None
     if found := _SINGLE.search(part):
         path, verb = _path(found["path"]), found["verb"] or "read"
         operation = _OPERATIONS.get(verb) or _OPERATIONS[verb.split()[0]]
@@ -715,6 +750,9 @@ def _step(part: str) -> _Step | None:
             return None  # A launcher, which is made in place.
         return _Step(operation, None, path) if operation in _LINKING else _Step(operation, *_side(path))
     return None
+
+
+_SHORTENED = re.compile(r"\.\.\.|\u2026|<")
 
 
 def _pair(text: str) -> tuple[str, str] | None:
@@ -741,6 +779,7 @@ def _splits(text: str) -> Iterator[tuple[str, str]]:
         yield text[:at].strip("` "), text[at + 4 :].strip("` ")
 
 
+_WINDOWS_ROOT = re.compile(r"[A-Za-z]:\\|\\\\")
 _ROOTED = re.compile(r"[A-Za-z]:[\\/]|\\\\|/")
 _SEPARATOR = re.compile(r"[\\/]")
 
@@ -762,8 +801,12 @@ def _path(text: str) -> str:
     if quoted := re.match(r"`([^`]+)`", text):
         return quoted[1]
     said = _OS_ERROR.search(text)
-    colon = text.rfind(": ", 0, said.start()) if said else -1
-    return (text[:colon] if colon > 0 else text).strip("`: ")
+    end = said.start() if said else 0
+    # No name of Windows can hold a colon.
+    colon = text.find(": ") if _WINDOWS_ROOT.match(text) else text.rfind(": ", 0, end)
+    if colon < 0:
+        colon = text.rfind("... ", 0, end) + 3
+    return (text[:colon] if colon > 3 else text).strip("`: ")
 
 
 def _sides(operation: Operation, first: str, second: str) -> tuple[str, str]:
@@ -771,8 +814,16 @@ def _sides(operation: Operation, first: str, second: str) -> tuple[str, str]:
     if operation is Operation.RENAME:
         swapped = ".tmp" in second and ".tmp" not in first
     else:
-        swapped = (in_store(second), in_cache(second)) > (in_store(first), in_cache(first))
+        swapped = _of_the_cache(second) > _of_the_cache(first)
     return (second, first) if swapped else (first, second)
+
+
+def _of_the_cache(path: str) -> tuple[bool, bool, bool]:
+    """How much speaks for a path as one of the cache: people shorten paths before they show them."""
+    return in_store(path), in_cache(path), _CACHE_SHORTENED.search(path) is not None
+
+
+_CACHE_SHORTENED = re.compile(r"(?:[\\/]uv[\\/]cache|[\\/]\.cache[\\/]uv|uv[ -]cache)[\\/>]?[\\/.\u2026>]*$")
 
 
 def _side(path: str) -> tuple[str | None, str | None]:
@@ -803,7 +854,9 @@ _SEPARATORS = re.compile(r"[-_.]+")
 
 # --- from messages to fallbacks -------------------------------------------------------------
 
-_WARNED = re.compile(r"Failed to (?P<verb>hardlink|clone|symlink) files; falling back to full copy\.?[^.]*\.?")
+_WARNED = re.compile(
+    r"Failed to (?P<verb>hardlink|clone|symlink) files; falling back to(?:$| full(?:$| copy\.?[^.]*\.?))"
+)
 _LOGGED = re.compile(
     r"Failed to (?P<verb>hard ?link|symlink|clone) `(?P<first>[^`]+)` to (?:temporary location )?`(?P<second>[^`]+)`"
     r"(?:: .*)?[,;] (?:attempting to copy|falling back to copy)"
