@@ -1,5 +1,5 @@
 """What the doctor costs, held against what it is added to: `python3 tests/benchmark.py [initialize] [save] [install]
-[explain]`.
+[check] [explain]`.
 
 Every figure is a ratio of two things that run by turns on the same machine, as the median of all rounds. It is no
 test: nothing passes or fails, and on a busy machine the rounds differ more than the goals allow.
@@ -280,7 +280,23 @@ async def _install(project: UvProject, uv: Uv, rounds: int) -> tuple[Rounds, Rou
     return before[1:], after[1:]
 
 
-# --- the project --------------------------------------------------------------------------
+# --- a check ------------------------------------------------------------------------------
+
+
+def check(folder: Path, rounds: int) -> Iterator[Comparison]:
+    """A look at a project with many packages, all of them in a large cache; and what a hover over it takes."""
+    project, uv = installed_project(folder / "large", packages=500, files=200)
+    host = replace(local_host(), environ=project.environ, state=project.root / "state")
+    options = Options(uv_path=str(uv.path))
+    counted: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    for _ in range(rounds + 1):
+        for passive, times in counted.items():
+            started = time.perf_counter()
+            examination = asyncio.run(doctor.check(project.root, host, options, passive=passive))
+            times.append((time.perf_counter() - started, seconds_of(sync(uv), project)))
+            assert examination.verdict is Verdict.HEALTHY, examination.findings
+    yield Comparison("check: 500 packages, 100 000 files / a sync that does nothing", 2, counted[False][1:])
+    yield Comparison("  the same passively, as on opening a file", None, counted[True][1:])
 
 
 # --- explain ------------------------------------------------------------------------------
@@ -295,20 +311,24 @@ def explain(_: Path, rounds: int) -> Iterator[Comparison]:
     for kind in KINDS:
         text = "".join(log(kind, 8_000_000))
         counted = []
-        for _ in range(rounds):
-            times = [time.perf_counter()]
-            for work in (lambda: transcript.read(text), lambda: [found[0] for found in WORDS.finditer(text)]):  # noqa: B023
-                work()
-                times.append(time.perf_counter())
-            counted.append((times[1] - times[0], times[2] - times[1]))
+        for _round in range(rounds):
+            started = time.perf_counter()
+            transcript.read(text)
+            read = time.perf_counter()
+            found = [it[0] for it in WORDS.finditer(text)]
+            counted.append((read - started, time.perf_counter() - read))
+            assert found
         yield Comparison(f"explain: a log of the kind `{kind}` / one search in it", 1 / 0.3, counted)
 
 
-def installed_project(folder: Path) -> tuple[UvProject, Uv]:
+# --- the project --------------------------------------------------------------------------
+
+
+def installed_project(folder: Path, *, packages: int = PACKAGES, files: int = FILES_EACH) -> tuple[UvProject, Uv]:
     """The project that is saved and installed, with its packages in uv's cache and in its environment."""
     index = folder / "index"
     if not index.exists():
-        build_packages(index)
+        build_packages(index, packages, files)
     environ = clean_environ(folder / "home", cache=folder / "cache", index=index)
     project = write_project(folder / "project", *map(name, range(DIRECT)), environ=environ)
     uv = asyncio.run(find_uv(str(uv_binary("newest")), environ, ask=True))
@@ -317,24 +337,23 @@ def installed_project(folder: Path) -> tuple[UvProject, Uv]:
     return project, uv
 
 
-def build_packages(index: Path) -> None:
+def build_packages(index: Path, packages: int, files: int) -> None:
     """Wheels of our own, each of which brings in up to four others, all of them reached from the first few.
 
     Their pages list as many for other platforms as a real package has, of which only the lock keeps a record: without
     these, uv would have a fifth to read.
     """
     modules = {
-        f"part{number // FILES_IN_A_DIRECTORY}/module{number}.py": f"number = {number}\n"
-        for number in range(FILES_EACH)
+        f"part{number // FILES_IN_A_DIRECTORY}/module{number}.py": f"number = {number}\n" for number in range(files)
     }
-    for number in range(PACKAGES):
+    for number in range(packages):
         children = {DIRECT + 3 * number, DIRECT + 3 * number + 1, DIRECT + 3 * number + 2, number + 17}
         wheel = build_wheel(
             index,
             name(number),
             "1.0",
             modules={f"{name(number)}/{path}": text for path, text in modules.items()},
-            requires=[name(child) for child in sorted(children) if child < PACKAGES],
+            requires=[name(child) for child in sorted(children) if child < packages],
         )
         others = [index / wheel.name.replace("py3-none-any", tag) for tag in OTHER_TAGS]
         for other in others:
@@ -358,7 +377,7 @@ def working_folder() -> Iterator[Path]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
         if sys.platform == "linux":
             with suppress(pytest.skip.Exception):
-                folder = stack.enter_context(loop_mounted(folder / "disk", "ext4", megabytes=2048))
+                folder = stack.enter_context(loop_mounted(folder / "disk", "ext4", megabytes=6144))
         yield folder
 
 
@@ -366,6 +385,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Path, int], Iterator[Comparison]], int]]
     "initialize": (initialize, 15),
     "save": (save, 40),
     "install": (install, 12),
+    "check": (check, 12),
     "explain": (explain, 7),
 }
 """What is measured, and how many rounds are counted."""

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from uv_link_doctor.engine.findings import problem
-from uv_link_doctor.engine.model import DoctorError, Severity
+from uv_link_doctor.engine.model import DoctorError, Platform, Severity
 from uv_link_doctor.engine.plan import sync_command
+from uv_link_doctor.engine.settings import Invocation, effective
 from uv_link_doctor.host import read_text
-from uv_link_doctor.project import environment_path, find_manifest, member_manifests, understood, workspace_root
+from uv_link_doctor.project import find_manifest, member_manifests, understood, workspace_root
 
 
 def package(name: str) -> str:
@@ -203,17 +204,20 @@ def test_the_environment_is_the_one_that_uv_makes(variables, expected, version, 
     example = project()
     given = {name: value.format(base=example.root) for name, value in variables.items()}
     arguments = given.pop("arguments", "").split()
-    assert environment_path(example.root, given, arguments) == example.root / expected
     example.environ.update(given)
+    invocation = Invocation(
+        directory=example.root,
+        environ=example.environ,
+        arguments=("sync", *arguments),
+        platform=Platform.LINUX,
+        home=Path(example.environ["HOME"]),
+    )
+    in_force = effective(example.root, invocation, read_text).environment
+    assert in_force is not None
+    assert Path(in_force.value) == example.root / expected
     made = example.run(*sync_command(uv_binary(version), args=arguments))
     assert made.returncode == 0, made.stderr
     assert [path.parent.name for path in example.root.glob("*/pyvenv.cfg")] == [expected]
-
-
-def test_an_empty_variable_names_no_environment():
-    assert environment_path(Path("/p"), {"UV_PROJECT_ENVIRONMENT": "", "VIRTUAL_ENV": ""}, ["--active"]) == Path(
-        "/p/.venv"
-    )
 
 
 # --- refusals -------------------------------------------------------------------------------

@@ -306,8 +306,9 @@ async def test_a_change_in_an_editors_buffer_is_the_editors_to_take_back(told):
         ({"UV_LINK_MODE": "hardlink"}, (), "the variable `UV_LINK_MODE` is `hardlink`"),
         ({"UV_NO_CONFIG": "1"}, (), "the variable `UV_NO_CONFIG` is `1`"),
         ({"UV_CONFIG_FILE": "/etc/uv.toml"}, (), "the variable `UV_CONFIG_FILE` is `/etc/uv.toml`"),
-        ({"UV_LINK_MODE": "clone"}, ("--no-config",), "the option `--no-config` is given"),
-        ({}, ("--link-mode=hardlink",), "the option `--link-mode=hardlink` is given"),
+        ({"UV_LINK_MODE": "clone"}, ("--no-config",), "the variable `UV_LINK_MODE` is `clone`"),
+        ({}, ("--no-config",), "the option `--no-config` is given"),
+        ({}, ("--link-mode=hardlink",), "the option `--link-mode` is given"),
     ],
 )
 async def test_where_something_else_wins_it_is_named_and_no_file_is_offered_nor_written(
@@ -319,11 +320,11 @@ async def test_where_something_else_wins_it_is_named_and_no_file_is_offered_nor_
     patient.options = replace(patient.options, sync_args=arguments)
     found = await patient.sync()
     assert list(offered(found)) == [RemedyKind.RETRY_COPY]
-    assert f"{words}, which wins over every file" in found.findings[0].evidence
+    assert f"no file has a say in the link mode: {words}" in found.findings[0].evidence
     text = patient.project.manifest.read_bytes()
     with pytest.raises(DoctorError) as raised:
         await repair.apply(found, setting, patient.host, patient.options)
-    assert raised.value.message == f"no file would have an effect here: {words}, which wins over every file"
+    assert raised.value.message == f"no file would have an effect here: {words}"
     assert raised.value.hint == "take that out, or let it say `copy`"
     assert patient.project.manifest.read_bytes() == text
 

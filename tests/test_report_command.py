@@ -64,8 +64,8 @@ def failed(run) -> Doctor:
 
 
 def same(report: str) -> str:
-    """A report without what differs from one moment to the next: the free space."""
-    return re.sub(r"[\d.]+ GiB|\"free_bytes\": \d+", "", report)
+    """A report without what differs from one moment to the next: the free space, and what a measurement took."""
+    return re.sub(r"[\d.]+ GiB|\"free_[a-z]+\": \d+|\d+ ms", "", report)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -87,6 +87,12 @@ def test_the_remembered_run_is_in_it(failed):
     assert "Last run that failed\n---" in said
     assert "warning: Failed to hardlink files; falling back to full copy." in said
     assert "DEBUG" not in said
+
+
+def test_what_each_link_mode_costs_is_measured(failed):
+    said = failed("report").stdout
+    assert re.search(r"^Copy: +always works, takes its full size again: \d+ files", said, re.MULTILINE)
+    assert re.search(r"^Measured: +\d+ files, [\d.]+ \w+: copying took \d+ ms, no links$", said, re.MULTILINE)
 
 
 def test_json_is_the_document_of_check(failed):

@@ -334,7 +334,7 @@ class Practice implements Doctor {
     if (file === undefined) {
       return this.#pageRoot ?? (roots.length === 1 ? roots[0] : undefined);
     }
-    const holding = roots.filter((root) => file.startsWith(`${root}/`));
+    const holding = roots.filter((root) => file === root || file.startsWith(`${root}/`));
     return holding.sort((one, other) => other.length - one.length)[0];
   }
 }

@@ -26,6 +26,9 @@ export const DOCUMENTS = [
   "**/*requirements*.in",
 ].map((pattern) => ({ scheme: "file", pattern })) satisfies DocumentSelector;
 
+/** Any of them may be a script that says what it needs; the server looks. */
+const SCRIPTS = { scheme: "file", language: "python" };
+
 /** How often a server may end by itself within a while before it is left alone. */
 const CRASHES = 3;
 const WHILE_MS = 180_000;
@@ -137,7 +140,7 @@ export class Server {
         options: { cwd: this.context.extensionPath },
       },
       {
-        documentSelector: DOCUMENTS,
+        documentSelector: [...DOCUMENTS, SCRIPTS],
         diagnosticCollectionName: "uv-link-doctor",
         outputChannel: log,
         revealOutputChannelOn: RevealOutputChannelOn.Never,

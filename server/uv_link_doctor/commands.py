@@ -118,7 +118,8 @@ async def tell(options: argparse.Namespace, host: Host) -> int:
         content = _json(redacted(report.document(examination), private))
     else:
         as_format = {"text": formats.as_text, "markdown": formats.as_markdown, "html": formats.as_html}
-        content = as_format[options.format](redacted(sections_of(examination, host, settings), private))
+        costs = await doctor.measure(options.path, host, settings)
+        content = as_format[options.format](redacted(sections_of(examination, host, settings, costs=costs), private))
     _hand_over(content, options.output)
     return OK
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uv_link_doctor.engine import findings as explain_findings
-from uv_link_doctor.engine import lockfile, manifests, plan, settings, transcript
-from uv_link_doctor.engine.findings import Facts
+from uv_link_doctor.engine import lockfile, manifests, plan, predictions, settings, transcript
+from uv_link_doctor.engine.facts import Facts
 from uv_link_doctor.engine.model import (
     Complaint,
     DoctorError,
     Examination,
     Failure,
     Finding,
+    Kind,
     LinkMode,
     Manifest,
     Outcome,
@@ -26,16 +28,32 @@ from uv_link_doctor.engine.model import (
     Platform,
     Project,
     Reading,
+    Refused,
+    Sample,
     Transcript,
     Uv,
     Verdict,
     Verification,
+    Weight,
 )
-from uv_link_doctor.host import Host, environment, state
-from uv_link_doctor.host.places import places
+from uv_link_doctor.engine.setting_findings import setting_findings, with_settings
+from uv_link_doctor.host import Host, cache, environment, state
+from uv_link_doctor.host.foresight import foresee
+from uv_link_doctor.host.homes import homes
+from uv_link_doctor.host.sample import sample
+from uv_link_doctor.host.synced import sync_roots, synced_by
 from uv_link_doctor.host.uv import find_uv
 from uv_link_doctor.options import Options
-from uv_link_doctor.project import environment_path, find_manifest, member_manifests, understood, workspace_root
+from uv_link_doctor.project import (
+    directory_of,
+    find_manifest,
+    lockfile_of,
+    member_manifests,
+    nearest_environment,
+    subject_of,
+    understood,
+    workspace_root,
+)
 
 PLATFORM = {"win32": Platform.WINDOWS, "darwin": Platform.MACOS}.get(sys.platform, Platform.LINUX)
 """The platform whose error numbers our own runs speak in."""
@@ -66,6 +84,9 @@ async def examine(
     missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if case.uv is None or missing is not None:
         return case.examination(Verdict.NOT_RUN, missing)
+    _refuse_impossible(case)
+    if (agreed or link_mode or reinstall) and case.project.kind is Kind.REQUIREMENTS:
+        _remember_choice(case)
     command = case.sync_command(case.uv, link_mode=link_mode, reinstall=reinstall)
     # Whoever forbids downloads is not asked to allow one.
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
@@ -122,6 +143,24 @@ async def with_places(examination: Examination, host: Host, options: Options) ->
     return replace(examination, places=await asyncio.to_thread(case.places, passive=passive))
 
 
+async def weigh(path: Path, host: Host, options: Options) -> Weight:
+    """What the packages of the path's project come to, by its lockfile and uv's cache; raises DoctorError."""
+    case = await read_case(path, host, options, ask=False)
+    return await asyncio.to_thread(case.weight)
+
+
+async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sample | None]:
+    """The same, and what a few of their files take to place: it writes them beside the environment and removes them.
+
+    Nothing is written where trials are not wanted. Raises DoctorError.
+    """
+    case = await read_case(path, host, options, ask=False)
+    weight = await asyncio.to_thread(case.weight)
+    if options.passive or not options.trusted:
+        return weight, None
+    return weight, await asyncio.to_thread(case.sample)
+
+
 async def sync_command(path: Path, host: Host, options: Options) -> tuple[str, ...]:
     """The command that a save would run for the project that holds the path; raises DoctorError, also without a uv."""
     case = await read_case(path, host, options, ask=False)
@@ -176,32 +215,85 @@ class Case:
             self.project.environment, packages=packages, installer_expected=expected, hashes=hashes
         )
 
-    def setting_place(self) -> settings.SettingPlace | None:
-        """Where a `link-mode` takes effect for the project; None where a variable or option wins over every file."""
+    def invocation(self) -> settings.Invocation:
+        """How uv is called for the project, without what we would add."""
         version = self.uv.version if self.uv else None
-        invocation = _invocation(self.project.directory, self.environ, self.options, version)
-        return settings.file_in_force(self.project.root, invocation, self.host.read_text)
+        return _invocation(self.project.directory, self.project.manifest, self.environ, self.options, version)
+
+    def setting_place(self) -> settings.SettingPlace | None:
+        """Where a `link-mode` takes effect for the project; None where no file has a say."""
+        project = self.project
+        place = settings.file_in_force(project.root, self.invocation(), self.host.read_text)
+        if place is not None and project.kind.by_pip and self.host.read_text(place.path) is None:
+            return settings.SettingPlace(project.root / "uv.toml", ("link-mode",))  # No new uv project.
+        return place
+
+    def ends(self) -> tuple[Path, Path]:
+        """The two ends of a link, whether or not they exist."""
+        return Path(self.project.settings.cache_dir.value), self.project.environment
 
     def places(self, *, passive: bool) -> Places:
-        """Both ends of a link; unless `passive`, a trial tells whether it works."""
-        cache = Path(self.project.settings.cache_dir.value)
-        return places(cache, self.project.environment, environ=self.environ, passive=passive)
+        """What is known of both ends; unless `passive`, a trial tells whether a link works."""
+        return self.host.places(*self.ends(), environ=self.environ, passive=passive)
+
+    def lock_text(self) -> str | None:
+        """The lockfile, where there is one that can be read."""
+        return _text_or_nothing(self.project.lockfile, self.host) if self.project.lockfile else None
+
+    def wanted(self) -> Mapping[str, Collection[str]]:
+        """The packages of the project, with their versions: those of its lockfile, else what is installed."""
+        if text := self.lock_text():
+            return lockfile.versions(text)
+        found = environment.installed(self.project.environment).distributions
+        return {distribution.name: {distribution.version} for distribution in found}
+
+    def weight(self) -> Weight:
+        """What the project's packages come to."""
+        wanted = self.wanted()
+        return cache.weigh(cache.entries(self.ends()[0], wanted), wanted)
+
+    def sample(self) -> Sample | None:
+        """What a few files of these packages take to place."""
+        return sample(cache.entries(self.ends()[0], self.wanted()), self.ends()[1])
+
+    def refused(self, ends: Places, *, passive: bool) -> tuple[Refused, ...]:
+        """The project's packages whose files in the cache take no further link, and who shares these files.
+
+        On a file system of the kernel's own one file speaks for its wheel; a sync client takes them one by one.
+        """
+        directory = self.ends()[0]
+        every_file = PLATFORM is not Platform.LINUX or (ends.cache.filesystem or "fuse").startswith("fuse")
+        found = cache.refused(
+            directory, cache.entries(directory, self.wanted()), every_file=every_file, passive=passive
+        )
+        roots = {root: None for root, _ in sync_roots(environ=self.environ)} if found else {}
+        nearby = [*cache.environments_below(roots)]
+        return tuple(replace(it, environments=cache.sharing(it, nearby)) for it in found)
 
     def sync_command(
         self, uv: Uv, *, link_mode: LinkMode | None = None, reinstall: tuple[str, ...] = ()
     ) -> tuple[str, ...]:
         """The command that installs the project, with copies where they are wanted or remembered."""
         mode = _forced_mode(self.project.remembered_copy, self.options, link_mode)
-        return plan.sync_command(uv.path, link_mode=mode, reinstall=reinstall, args=self.options.sync_args)
+        return plan.sync_command(
+            uv.path,
+            verb=plan.verb(self.project.manifest, self.project.environment),
+            link_mode=mode,
+            reinstall=reinstall,
+            args=self.options.sync_args,
+        )
 
     def overruling(self) -> str:
-        """The option or variable because of which there is no such place, in words."""
-        for word in self.options.sync_args:
-            if word.partition("=")[0] in {"--link-mode", "--config-file", "--no-config"}:
-                return f"the option `{word}` is given"
-        names = ("UV_LINK_MODE", "UV_CONFIG_FILE", "UV_NO_CONFIG")
-        name, value = next((name, value) for name in names if (value := self.environ.get(name)))
-        return f"the variable `{name}` is `{value}`"
+        """What there is no such place for, in words."""
+        return settings.overruling(self.project.root, self.invocation(), self.host.read_text) or ""
+
+    def about_settings(self) -> tuple[Finding, ...]:
+        """What uv refuses of the settings, or leaves without effect."""
+        project, arguments = self.project, self.options.sync_args
+        ours = not any(argument.startswith("--link-mode") for argument in arguments)
+        return setting_findings(
+            project.settings, project.manifest, project.root, directory=project.directory, own_option=ours
+        )
 
 
 async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link_mode: LinkMode | None = None) -> Case:
@@ -212,22 +304,59 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link
     environ = environ_of(host, options)
     manifest = find_manifest(path, host.read_text)
     root = workspace_root(manifest, host.read_text)
+    directory = directory_of(manifest)
     uv = await find_uv(options.uv_path, environ, ask=ask)
-    remembered_copy = state.load(host.state, root).copy_because is not None
-    invocation = _invocation(manifest.path.parent, environ, options, uv.version if uv else None)
+    remembered_copy = state.load(host.state, subject_of(manifest, host.read_text)).copy_because is not None
+    invocation = _invocation(directory, manifest, environ, options, uv.version if uv else None)
     if mode := _forced_mode(remembered_copy, options, link_mode):
         invocation = replace(invocation, arguments=(*invocation.arguments, "--link-mode", mode))
-    lock = root / "uv.lock"
+    in_force = settings.effective(root, invocation, host.read_text)
     project = Project(
-        directory=manifest.path.parent,
+        directory=directory,
         root=root,
         manifest=manifest,
-        environment=environment_path(root, environ, options.sync_args),
-        lockfile=lock if lock.is_file() else None,
-        settings=settings.effective(root, invocation, host.read_text),
+        environment=Path(in_force.environment.value) if in_force.environment else root / ".venv",
+        lockfile=lockfile_of(manifest, root),
+        settings=in_force,
         remembered_copy=remembered_copy,
     )
-    return Case(project, uv, host, options)
+    if manifest.kind.by_pip:
+        here = nearest_environment(manifest.path.parent, root)
+        project = replace(project, environment=environment.followed(here))
+    case = Case(project, uv, host, options)
+    return await _with_script_environment(case, ask=ask) if manifest.kind is Kind.SCRIPT else case
+
+
+async def _with_script_environment(case: Case, *, ask: bool) -> Case:
+    """The case of a script with its environment, which uv keeps in its cache under a name of its own.
+
+    Until uv has been asked and has made one, it is the directory in which uv makes them: the same file system.
+    """
+    project = case.project
+    place = Path(project.settings.cache_dir.value) / "environments-v2"
+    question = plan.find_script_command(case.uv, project.manifest.path) if ask and case.uv else None
+    if question is not None:
+        variables = plan.sync_environ(case.host.environ, case.options.environment)
+        variables.pop("UV_SYSTEM_PYTHON", None)  # uv refuses it together with `--script`, whatever it says.
+        said = await case.host.run(question, cwd=project.directory, environ=variables)
+        found = Path(said.stdout.strip()).parent.parent
+        if said.exit_code == 0 and re.fullmatch(r"environments-v\d+", found.parent.name):
+            place = found
+    return replace(case, project=replace(project, environment=place))
+
+
+def _refuse_impossible(case: Case) -> None:
+    """Raises DoctorError where nothing could be installed, or only in another place than the project's own."""
+    project, uv = case.project, case.uv
+    oldest = None if uv is None else plan.too_old_for(project.kind, uv)
+    name = project.manifest.path.name
+    if oldest is not None:
+        raise DoctorError(f"`{name}` needs uv {oldest} or a later one to be installed", "update uv")
+    if project.kind.by_pip and not (project.environment / "pyvenv.cfg").is_file():
+        raise DoctorError(
+            f"there is no environment to install `{name}` into: no `.venv` beside it or above",
+            f"make one with `uv venv` in `{project.directory}`; nothing is ever installed into another Python",
+        )
 
 
 def _forced_mode(remembered_copy: bool, options: Options, wanted: LinkMode | None) -> LinkMode | None:  # noqa: FBT001
@@ -244,13 +373,19 @@ def environ_of(host: Host, options: Options) -> dict[str, str]:
 
 
 def _invocation(
-    directory: Path, environ: Mapping[str, str], options: Options, version: tuple[int, int, int] | None
+    directory: Path,
+    manifest: Manifest,
+    environ: Mapping[str, str],
+    options: Options,
+    version: tuple[int, int, int] | None,
 ) -> settings.Invocation:
     """How uv is called for a project, as far as its settings depend on it."""
     return settings.Invocation(
         directory=directory,
         environ=environ,
-        arguments=("sync", *options.sync_args),
+        arguments=(*plan.verb(manifest), *options.sync_args),
+        script=manifest.path if manifest.kind is Kind.SCRIPT else None,
+        pip=manifest.kind.by_pip,
         version=version,
         platform=PLATFORM,
         home=Path(environ.get("HOME") or Path.home()),
@@ -273,6 +408,8 @@ async def _intent(
     A run after a failed question would be no wiser, but might delete the environment before it fails in the same way.
     """
     project = case.project
+    if project.kind.by_pip:
+        return plan.Intent(), None  # `uv pip install` removes nothing, and uses the environment that there is.
     question = None if case.uv is None else plan.dry_run_command(command, case.uv)
     if question is None:
         if environment.is_forsaken(project.environment):
@@ -298,25 +435,32 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
         reading = replace(reading, complaint=Complaint(message=_ending(said)))
     clean = said.exit_code == 0 and reading.complaint is None and not _failed(reading)
     said_failures = reading.failures
-    lock = case.project.root / "uv.lock"
-    case = replace(case, project=replace(case.project, lockfile=lock if lock.is_file() else None))
+    project = replace(case.project, lockfile=lockfile_of(case.project.manifest, case.project.root))
+    if project.kind is Kind.SCRIPT and (place := plan.script_environment(said)):
+        project = replace(project, environment=project.directory / place)
+    case = replace(case, project=project)
     verification = case.verify(() if clean else None)
-    remembered = state.load(case.host.state, case.project.root)
+    remembered = state.load(case.host.state, case.project.subject)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
         reading = replace(
             reading, failures=_held(remembered, case, verification, reading, passive=case.options.passive)
         )
     wrong = not clean or bool(reading.failures or verification.broken)
+    synced = synced_by(case.project.environment, environ=case.environ) is not None
     facts = None
-    if wrong or not quick:
+    if wrong or synced or not quick:
         facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
+    found = explain_findings.findings(reading, facts) if wrong else ()
+    if facts is not None and clean and not found:
+        found = _ahead(facts, case, passive=True)
+    found = with_settings(found, case.about_settings())
     if said_failures or clean:
         _remember_failure(said if said_failures else None, remembered, case, keep=bool(reading.failures))
     verdict = _verdict(reading, verification)
     return Examination(
         verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
-        findings=explain_findings.findings(reading, facts) if wrong else (),
+        findings=found,
         uv=case.uv,
         project=case.project,
         places=None if facts is None else facts.places,
@@ -328,11 +472,12 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
 def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, hashes: bool) -> Examination:
     """The examination of a project without a run: its files, and the last failure as long as it still holds."""
     verification = case.verify(packages, hashes=hashes)
-    remembered = state.load(case.host.state, case.project.root)
+    remembered = state.load(case.host.state, case.project.subject)
     held = _held(remembered, case, verification, None, passive=passive)
     reading = Reading(platform=PLATFORM, failures=held)
     facts = _facts(reading, verification, case, passive=passive)
-    found = explain_findings.findings(reading, facts)
+    found = explain_findings.findings(reading, facts) or _ahead(facts, case, passive=passive)
+    found = with_settings(found, case.about_settings())
     return Examination(
         verdict=Verdict.NOT_RUN if found else Verdict.HEALTHY,
         findings=found,
@@ -385,26 +530,60 @@ def _links_fail(failure: Failure, case: Case, *, passive: bool) -> bool:
 def _facts(reading: Reading, verification: Verification, case: Case, *, passive: bool) -> Facts:
     """What the machine shows; the costly parts (lockfile, other manifests) only where something is wrong."""
     project = case.project
-    wrong = bool(reading.failures or reading.complaint or verification.broken)
-    place = case.setting_place() if wrong else None
     named = project.directory / reading.complaint.path if reading.complaint and reading.complaint.path else None
-    return Facts(
+    facts = Facts(
         project=project,
         platform=PLATFORM,
         uv=case.uv.path if case.uv else Path("uv"),
         verification=verification,
         places=case.places(passive=passive),
-        manifests=_manifests(case) if wrong else (project.manifest,),
-        lock_text=_text_or_nothing(project.lockfile, case.host) if wrong and project.lockfile else None,
-        setting_file=place.path if place else None,
-        overruling=case.overruling() if wrong and place is None else None,
+        manifests=(project.manifest,),
+        lock_text=None,
+        setting_file=None,
         texts={named: _text_or_nothing(named, case.host)} if named else {},
+        uv_version=case.uv.version if case.uv else None,
     )
+    return _whole(facts, case) if reading.failures or reading.complaint or verification.broken else facts
+
+
+def _whole(facts: Facts, case: Case) -> Facts:
+    """The facts with those that cost something to learn, and that only a finding needs."""
+    place = case.setting_place()
+    return replace(
+        facts,
+        manifests=_manifests(case),
+        lock_text=case.lock_text(),
+        setting_file=place.path if place else None,
+        overruling=case.overruling() if place is None else None,
+    )
+
+
+def _ahead(facts: Facts, case: Case, *, passive: bool) -> tuple[Finding, ...]:
+    """What the next install would meet; where nothing shows that, nothing more is looked at."""
+    if not passive:  # Our own new file may be linked where some of the cache's may not.
+        trial = predictions.with_foresight(facts.places.trial, foresee(*case.ends()))
+        facts = replace(facts, places=replace(facts.places, trial=trial))
+    expected = predictions.prediction(facts) is not None
+    asked = _links(case.project) and not (passive and PLATFORM is Platform.LINUX)  # Where files carry no marks.
+    refused = case.refused(facts.places, passive=passive) if asked else ()
+    if not expected and not refused:
+        return ()
+    facts = replace(_whole(facts, case), weight=case.weight(), refused=refused)
+    if expected and not passive:
+        facts = replace(facts, homes=homes(*case.ends(), case.project.root, environ=case.environ))
+    return tuple(filter(None, (predictions.prediction(facts), predictions.taint(facts))))
+
+
+def _links(project: Project) -> bool:
+    """Whether the next install would give files of the cache a further name."""
+    return project.settings.link_mode.value != LinkMode.COPY
 
 
 def _manifests(case: Case) -> tuple[Manifest, ...]:
     """The project's own manifest first, then those of its workspace, as far as they can be read."""
     found = [case.project.manifest]
+    if case.project.kind is not Kind.UV:
+        return tuple(found)
     for path in member_manifests(case.project.root, case.host.read_text):
         if path != case.project.manifest.path:
             with suppress(DoctorError):  # Another member's fault is shown when that member is looked at.
@@ -438,6 +617,14 @@ def _ending(said: Transcript) -> str:
     if said.exit_code is not None and said.exit_code < 0:
         return f"uv was ended by {signal.Signals(-said.exit_code).name} before it had finished"
     return f"uv ended with exit code {said.exit_code} and did not say why"
+
+
+def _remember_choice(case: Case) -> None:
+    """Remembers that its user has installed it once, so that a save may do so from now on."""
+    remembered = state.load(case.host.state, case.project.subject)
+    if not remembered.chosen:
+        with suppress(OSError):  # Without it, a save goes on doing less.
+            state.save(case.host.state, replace(remembered, chosen=True))
 
 
 def _remember_failure(said: Transcript | None, remembered: state.ProjectState, case: Case, *, keep: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from uv_link_doctor.engine import manifests
-from uv_link_doctor.engine.model import MANIFEST, Manifest
+from uv_link_doctor.engine.model import MANIFEST, Kind, Manifest
 from uv_link_doctor.options import Options
 
 Stamp = tuple[int, int, int] | None
@@ -23,7 +23,7 @@ def inputs(
     to do: reading them all would cost more than uv's own look at them. `members` are the manifests of the workspace.
     """
     return (
-        manifests.dependency_inputs(manifest.data),
+        manifests.inputs_of(manifest),
         tuple(_stamp(path) for path in _files(manifest, root, members, environ)),
         sorted((name, value) for name, value in environ.items() if name.startswith("UV_") or name == "PATH"),
         options,
@@ -39,6 +39,8 @@ def _files(manifest: Manifest, root: Path, members: Iterable[Path], environ: Map
     """Whatever uv reads from the root, the directories above it and the user's settings, besides the manifest."""
     yield f"{environ.get('XDG_CONFIG_HOME') or environ.get('HOME', '') + '/.config'}/uv/uv.toml"
     yield from (str(member) for member in members if member != manifest.path)
+    if manifest.kind is Kind.SCRIPT:
+        yield f"{manifest.path}.lock"
     for directory in (root, *root.parents):
         for name in ("uv.toml", ".python-version", MANIFEST):
             path = f"{directory}/{name}"

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from uv_link_doctor.doctor import Case, OnLine, examine, look_at_files
-from uv_link_doctor.engine import plan, toml_text
+from uv_link_doctor.engine import plan, scripts, toml_text
 from uv_link_doctor.engine.model import (
     Cause,
+    Code,
     DoctorError,
     Examination,
+    Kind,
     LinkMode,
     Remedy,
     RemedyKind,
@@ -23,7 +25,7 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.host import Host, state
 from uv_link_doctor.options import Options
-from uv_link_doctor.project import find_manifest, workspace_root
+from uv_link_doctor.project import find_manifest, subject_of
 
 
 async def apply(
@@ -57,22 +59,26 @@ async def apply(
     )
     after = await look_at_files(after, host, options, every=True)
     proven = after.verdict is Verdict.HEALTHY and after.verification is not None and after.verification.verified
-    if after.findings or not proven:
+    if not proven or any(finding.code not in _ABOUT_SETTINGS for finding in after.findings):
         return after
     cause = next((finding.cause for finding in examination.findings if remedy in finding.remedies), None)
     if remedy.kind is RemedyKind.RETRY_COPY and cause is not None and lasts(cause):
-        _remember_copy(project.root, cause, host)
+        _remember_copy(project.subject, cause, host)
     if remedy.kind is RemedyKind.SET_LINK_MODE and on_disk and not await _uses_copies(case):
         return replace(after, verdict=examination.verdict, findings=examination.findings)
     return after
 
 
+_ABOUT_SETTINGS = frozenset({Code.SETTING_IGNORED, Code.SETTING_INVALID})
+"""Findings that are there with or without a remedy."""
+
+
 async def undo(path: Path, host: Host) -> str:
     """Takes back the last change a remedy made to this project, and says what that was; raises DoctorError."""
-    root = workspace_root(find_manifest(path, host.read_text), host.read_text)
-    remembered = state.load(host.state, root)
+    subject = subject_of(find_manifest(path, host.read_text), host.read_text)
+    remembered = state.load(host.state, subject)
     if not remembered.journal:
-        raise DoctorError(f"nothing to undo for `{root}`", "only changes that `fix --apply` made can be undone")
+        raise DoctorError(f"nothing to undo for `{subject}`", "only changes that `fix --apply` made can be undone")
     *earlier, step = remembered.journal
     if step.path is None:
         remembered = replace(remembered, copy_because=None)
@@ -92,18 +98,19 @@ async def _set_link_mode(case: Case) -> bool:
     place = case.setting_place()
     if place is None:
         raise DoctorError(
-            f"no file would have an effect here: {case.overruling()}, which wins over every file",
+            f"no file would have an effect here: {case.overruling()}",
             "take that out, or let it say `copy`",
         )
     before = case.host.read_text(place.path) or ""
-    change = toml_text.set_value(before, place.key, '"copy"')
+    in_script = case.project.kind is Kind.SCRIPT and place.path == case.project.manifest.path
+    change = (scripts if in_script else toml_text).set_value(before, place.key, '"copy"')
     if change is None:
         raise DoctorError(f"`{place.path}` cannot be changed in one place", "set `link-mode` by hand")
     on_disk = await case.host.edit(place.path, change)
     if on_disk:
         kind = RemedyKind.SET_LINK_MODE.value
         step = state.Step(kind=kind, path=str(place.path), before=before, after=change.apply(before))
-        remembered = state.load(case.host.state, case.project.root)
+        remembered = state.load(case.host.state, case.project.subject)
         _save(replace(remembered, journal=(*remembered.journal, step)), case.host)
     return on_disk
 
@@ -114,13 +121,14 @@ async def _uses_copies(case: Case) -> bool:
     variables = plan.sync_environ(case.host.environ, case.options.environment, args=case.options.sync_args)
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         variables.pop(name, None)  # `--show-settings` would print every certificate.
-    command = (str(case.uv.path), "sync", "--show-settings", *case.options.sync_args)
+    verb = plan.verb(case.project.manifest, case.project.environment)
+    command = (*plan.sync_command(case.uv.path, verb=verb, args=case.options.sync_args), "--show-settings")
     said = await case.host.run(command, cwd=case.project.directory, environ=variables)
     return re.search(r"^\s*link_mode: Copy,", said.stdout, re.MULTILINE) is not None
 
 
-def _remember_copy(root: Path, cause: Cause, host: Host) -> None:
-    remembered = state.load(host.state, root)
+def _remember_copy(subject: Path, cause: Cause, host: Host) -> None:
+    remembered = state.load(host.state, subject)
     step = state.Step(kind=RemedyKind.RETRY_COPY.value)
     journal = remembered.journal if remembered.copy_because else (*remembered.journal, step)
     _save(replace(remembered, copy_because=cause.value, journal=journal), host)

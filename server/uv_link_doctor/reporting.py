@@ -9,16 +9,24 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from uv_link_doctor import __version__
-from uv_link_doctor.engine.model import Examination
+from uv_link_doctor.engine.model import Examination, Sample, Weight
 from uv_link_doctor.engine.sections import Known, Section, sections
 from uv_link_doctor.host import Host, state
 from uv_link_doctor.options import Options
 
+Costs = tuple[Weight | None, Sample | None]
 
-def sections_of(examination: Examination, host: Host, options: Options) -> tuple[Section, ...]:
-    """Everything known, what the state remembers of the project included; nothing is hidden yet."""
-    root = examination.project.root if examination.project else None
-    remembered = None if root is None else state.load(host.state, root)
+
+def sections_of(
+    examination: Examination, host: Host, options: Options, *, costs: Costs = (None, None)
+) -> tuple[Section, ...]:
+    """Everything known, what the state remembers of the project included; nothing is hidden yet.
+
+    `costs` are the weight of its packages, and what `doctor.measure` said.
+    """
+    weight, sample = costs
+    subject = examination.project.subject if examination.project else None
+    remembered = None if subject is None else state.load(host.state, subject)
     known = Known(
         version=__version__,
         python=platform.python_version(),
@@ -27,6 +35,8 @@ def sections_of(examination: Examination, host: Host, options: Options) -> tuple
         trusted=options.trusted,
         copy_because=remembered.copy_because if remembered else None,
         last_failure=remembered.last_failure if remembered else None,
+        weight=weight,
+        sample=sample,
     )
     return sections(examination, known)
 

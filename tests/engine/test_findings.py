@@ -193,7 +193,7 @@ EVIDENCE: dict[str, tuple[Failure, dict[str, Any], str]] = {
     "a variable that wins": (
         fallback(),
         {"overruling": "the variable `UV_LINK_MODE` is `hardlink`"},
-        "the variable `UV_LINK_MODE` is `hardlink`, which wins over every file",
+        "no file has a say in the link mode: the variable `UV_LINK_MODE` is `hardlink`",
     ),
     "other broken packages": (
         failure(),

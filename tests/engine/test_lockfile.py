@@ -175,6 +175,18 @@ def test_without_members_the_package_at_the_root_is_the_project():
     assert lockfile.required_by(lock, name="gamma") == ("lib",)
 
 
+def test_a_scripts_lock_tells_what_the_script_asks_for():
+    """As uv 0.13.9 locks a script: there is no package of its own."""
+    lock = lockfile.read_lock(
+        'version = 1\n[manifest]\nrequirements = [{ name = "httpx" }]\n'
+        '[[package]]\nname = "idna"\nversion = "1"\nsource = { registry = "x" }\n'
+        '[[package]]\nname = "httpx"\nversion = "1"\nsource = { registry = "x" }\ndependencies = [{ name = "idna" }]\n'
+    )
+    assert lock is not None
+    assert lockfile.required_by(lock, name="idna") == ("httpx",)
+    assert lockfile.required_by(lock, name="httpx") == ("httpx",)
+
+
 def test_many_ways_to_a_package_cost_no_more_than_their_dependencies():
     """Forty layers of two packages, each of which needs both of the next: two to the fortieth ways."""
     packages = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from uv_link_doctor.engine import plan
-from uv_link_doctor.engine.model import LinkMode, Transcript, Uv
+from uv_link_doctor.engine.model import Kind, LinkMode, Manifest, Transcript, Uv
 from uv_link_doctor.engine.plan import Intent
 
 UV = Path("/bin/uv")
@@ -31,6 +31,25 @@ def said(*, stdout: str = "", stderr: str = "", exit_code: int = 0) -> Transcrip
             [
                 *["/bin/uv", "sync", "--inexact", "--link-mode", "copy"],
                 *["--reinstall-package", "certifi", "--reinstall-package", "idna"],
+            ],
+        ),
+        (
+            {"verb": ("sync", "--script", "t.py"), "reinstall": ("idna",), "args": ("--locked",)},
+            ["/bin/uv", "sync", "--script", "t.py", "--inexact", "--reinstall-package", "idna", "--locked"],
+        ),
+        (
+            {
+                "verb": ("pip", "install", "--python", "/e", "-r", "r.txt"),
+                "link_mode": LinkMode.COPY,
+                "reinstall": ("idna",),
+                "args": (
+                    *("--exact", "--locked", "--extra", "a", "--group=b", "-p", "3.11", "--python=3", "--target", "t"),
+                    *("--link-mode=clone", "--offline", "--index-url", "x", "--system"),
+                ),
+            },
+            [
+                *("/bin/uv", "pip", "install", "--python", "/e", "-r", "r.txt", "--link-mode", "copy"),
+                *("--reinstall-package", "idna", "--offline", "--index-url", "x"),
             ],
         ),
     ],
@@ -160,3 +179,38 @@ def test_uv_has_nothing_to_do_only_where_it_says_so_of_all(action, changes, lock
     sync = {"action": action} | ({} if changes is None else {"changes": changes})
     answer = {"sync": sync} | ({} if lock is None else {"lock": {"action": lock}})
     assert plan.read_intent(said(stdout=json.dumps(answer))).idle is idle
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "lock", "idle"),
+    [
+        ("check", [], None, True),
+        ("check", [], {"action": "check"}, True),
+        ("check", [], {"action": "update"}, False),
+        ("create", [], None, False),
+    ],
+)
+def test_a_script_need_not_have_a_lock(action, changes, lock, idle):
+    answer = {"target": "script", "sync": {"action": action, "changes": changes}, "lock": lock}
+    assert plan.read_intent(said(stdout=json.dumps(answer))).idle is idle
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Kind.UV, ["sync"]),
+        (Kind.SCRIPT, ["sync", "--script", "/p/x"]),
+        (Kind.REQUIREMENTS, ["pip", "install", "--python", "/e", "-r", "/p/x"]),
+        (Kind.PYLOCK, ["pip", "install", "--python", "/e", "-r", "/p/x"]),
+    ],
+)
+def test_each_kind_has_its_own_words(kind, words):
+    manifest = Manifest(path=Path("/p/x"), text="", data={}, kind=kind)
+    assert list(plan.verb(manifest, Path("/e"))) == words
+
+
+@pytest.mark.parametrize("doing", ["Creating", "Using", "Updating", "Recreating"])
+def test_uv_says_where_a_scripts_environment_is(doing):
+    text = f"warning: x\n{doing} script environment at: /c/environments-v2/a b-0\nResolved 1 package in 1ms\n"
+    assert plan.script_environment(said(stderr=text)) == "/c/environments-v2/a b-0"
+    assert plan.script_environment(said(stderr="Checked 1 package in 1ms\n")) is None

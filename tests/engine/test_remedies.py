@@ -49,10 +49,14 @@ LINK_FINDINGS = [
         (Code.LINK_FAILED, Code.LINK_DEGRADED), Cause, (*Operation, None), ("certifi", None)
     )
 ]
+AHEAD = [
+    finding(code, cause, operation)
+    for code, cause, operation in product((Code.LINK_PREDICTED, Code.CACHE_TAINTED), Cause, (*Operation, None))
+]
 OTHERS = [
     finding(code, cause, Operation.HARDLINK)
     for code in Code
-    if code not in {Code.LINK_FAILED, Code.LINK_DEGRADED}
+    if code not in {Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICTED, Code.CACHE_TAINTED}
     for cause in (None, Cause.CROSS_DEVICE)
 ]
 
@@ -63,7 +67,7 @@ def kinds(it: Finding, means: Means) -> list[RemedyKind]:
 
 @pytest.mark.parametrize("means", MEANS.values(), ids=MEANS)
 def test_whatever_is_offered_says_what_it_changes_and_one_is_preferred(means):
-    for it in (*LINK_FINDINGS, *OTHERS):
+    for it in (*LINK_FINDINGS, *AHEAD, *OTHERS):
         offered = remedies(it, means)
         assert [remedy.preferred for remedy in offered] == [True, False, False][: len(offered)], it.id
         assert len({remedy.id for remedy in offered}) == len(offered)
@@ -76,7 +80,7 @@ def test_whatever_is_offered_says_what_it_changes_and_one_is_preferred(means):
 
 @pytest.mark.parametrize("means", MEANS.values(), ids=MEANS)
 def test_copying_is_offered_only_where_a_link_failed_and_a_copy_would_not(means):
-    for it in LINK_FINDINGS:
+    for it in (*LINK_FINDINGS, *AHEAD):
         assert it.cause is not None
         if {RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE} & set(kinds(it, means)):
             assert it.operation in LINKS, it.id
@@ -124,6 +128,18 @@ def test_a_cause_that_passes_by_itself_is_no_reason_to_set_anything_after_a_fall
 def test_a_fallback_of_unknown_cause_can_be_accepted():
     it = finding(Code.LINK_DEGRADED, Cause.UNKNOWN, Operation.HARDLINK, None)
     assert kinds(it, PASTED) == kinds(it, PROJECT) == [RemedyKind.SET_LINK_MODE]
+
+
+@pytest.mark.parametrize("code", [Code.LINK_PREDICTED, Code.CACHE_TAINTED])
+@pytest.mark.parametrize("cause", Cause)
+def test_what_lies_ahead_is_prevented_by_copies_that_go_on(code, cause):
+    offered = kinds(finding(code, cause, Operation.HARDLINK), PROJECT)
+    if not CAUSES[cause].copying_helps:
+        assert offered == []
+    elif lasts(cause):
+        assert offered == [RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE]
+    else:
+        assert RemedyKind.RETRY_COPY not in offered
 
 
 def test_a_broken_environment_is_reinstalled_and_copying_is_not_offered_twice():

@@ -71,6 +71,12 @@ PLACE = {
     "read_only": (bool, None),
     "network": (bool, None),
     "synced_by": (str, None),
+    "fuse": (str, None),
+    "overlay": (bool, None),
+    "windows_drive": (bool, None),
+    "case_sensitive": (bool, None),
+    "free_inodes": (COUNT, None),
+    "subvolume": (COUNT, None),
 }
 TRIED = {"works", "fails", "unknown"}
 POSITION = {"line": COUNT, "character": COUNT}
@@ -194,7 +200,17 @@ def without_run(finding: Finding | None, uv: Uv | None = None) -> Examination:
     return Examination(verdict=Verdict.NOT_RUN, findings=(finding,), uv=uv, project=project(locked=False))
 
 
-SYNCED = replace(ENVIRONMENT_PLACE, synced_by="OneDrive", network=True)
+SYNCED = replace(
+    ENVIRONMENT_PLACE,
+    synced_by="OneDrive",
+    network=True,
+    fuse="rclone",
+    overlay=False,
+    windows_drive=False,
+    case_sensitive=True,
+    free_inodes=1200,
+)
+SUBVOLUME = replace(ENVIRONMENT_PLACE, subvolume=257)
 EXAMINATIONS: dict[str, Examination] = {
     "failed": looked_at(
         failure(),
@@ -205,7 +221,7 @@ EXAMINATIONS: dict[str, Examination] = {
         fallback(),
         verdict=Verdict.DEGRADED,
         transcript=replace(SAID, exit_code=0),
-        places=places(trial(hardlink=18, copy=None)),
+        places=places(trial(hardlink=18, copy=None), environment=SUBVOLUME),
     ),
     "broken": looked_at(verification=broken(certifi=12), verdict=Verdict.NOT_RUN, transcript=None),
     "healthy": looked_at(verdict=Verdict.HEALTHY, transcript=replace(SAID, exit_code=0)),

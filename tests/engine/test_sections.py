@@ -9,7 +9,7 @@ import pytest
 from kit.examinations import FAILED, HEALTHY, KNOWN, SAID
 from kit.values import ROOT, project
 
-from uv_link_doctor.engine.model import Examination, Place, Places, Trial, Verdict, Verification
+from uv_link_doctor.engine.model import Examination, Place, Places, Sample, Trial, Verdict, Verification, Weight
 from uv_link_doctor.engine.sections import Known, Section, sections
 
 HEADINGS = ["Summary", "Findings", "Project", "uv", "Settings of uv", "Places", "Environment", "Last run", "Doctor"]
@@ -131,6 +131,16 @@ def test_a_finding_is_told_whole():
     }
     assert [remedy.id for remedy in finding.remedies] == [remedy.id for remedy in original.remedies]
     assert finding.remedies[0].command == "uv-link-doctor fix --apply retry-copy"
+
+
+def test_what_each_link_mode_costs_where_that_is_known():
+    weight = Weight(files=12, size=3_400, packages=2, unknown=0)
+    assert "Link modes here" not in told(HEALTHY)
+    found = rows(told(HEALTHY, replace(KNOWN, weight=weight))["Link modes here"])
+    assert list(found) == ["Clone", "Copy", "Hardlink", "Symlink"]
+    sample = Sample(files=12, size=3_400, copies=0.0071, links=0.0012)
+    found = rows(told(HEALTHY, replace(KNOWN, weight=weight, sample=sample))["Link modes here"])
+    assert found["Measured"] == "12 files, 3.4 kB: copying took 7 ms, linking 1 ms"
 
 
 def test_an_untrusted_workspace_is_named_as_one():

@@ -1,12 +1,13 @@
 """Who set what, and what has no effect; that the values are uv's own is for test_settings_oracle to say."""
 
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import cast
 
 import pytest
 
 from uv_link_doctor.engine.model import Origin, Platform, Position, Range
-from uv_link_doctor.engine.settings import Invocation, SettingPlace, effective, file_in_force
+from uv_link_doctor.engine.settings import Invocation, SettingPlace, effective, file_in_force, overruling
 from uv_link_doctor.engine.toml_text import set_value
 
 ROOT = Path("/home/ana/app")
@@ -145,6 +146,107 @@ def test_the_default_link_mode_depends_on_platform_and_version(platform, version
     assert effective(ROOT, invocation, reader({})).link_mode.value == expected
 
 
+TOOL_UV = ("tool", "uv", "link-mode")
+SCRIPT = "/home/ana/s.py"
+BLOCK = "# /// script\r\n# [tool.uv]\r\n# link-mode = 'copy' # é\r\n# ///\r\n"
+WITH_PIP = {PYPROJECT: "[tool.uv]\nlink-mode = 'copy'\npip.link-mode = 'symlink'\n", USER: "pip.link-mode = 'clone'"}
+
+
+def test_uv_pip_reads_the_tables_pip_of_all_files_first():
+    by_pip = effective(ROOT, replace(called(), pip=True), reader(WITH_PIP)).link_mode
+    assert (by_pip.value, by_pip.origin.key, by_pip.origin.line) == ("symlink", "tool.uv.pip.link-mode", 3)
+    assert [(it.value, it.kind) for it in by_pip.ignored] == [("clone", "overridden"), ("copy", "overridden")]
+
+    users = {**WITH_PIP, PYPROJECT: "[tool.uv]\nlink-mode = 'copy'\n"}
+    assert shown(effective(ROOT, replace(called(), pip=True), reader(users)).link_mode.origin)[1] == USER
+    place = file_in_force(ROOT, replace(called(), pip=True), reader(users))
+    assert place == SettingPlace(Path(PYPROJECT), ("tool", "uv", "pip", "link-mode"))
+
+
+def test_others_leave_the_tables_pip_alone():
+    setting = effective(ROOT, called(), reader(WITH_PIP)).link_mode
+    assert setting.value == "copy"
+    expected = ("elsewhere", "only `uv pip` and `uv venv` read this table")
+    assert [(it.kind, it.reason) for it in setting.ignored] == [expected, expected]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--no-config",), ("--config-file", "/c.toml")])
+def test_a_script_speaks_for_itself(arguments):
+    invocation = replace(called(*arguments), script=Path(SCRIPT))
+    files = {SCRIPT: BLOCK, PYPROJECT: "[tool.uv]\nlink-mode = 'symlink'\n", "/c.toml": "link-mode = 'hardlink'"}
+    settings = effective(ROOT, invocation, reader(files))
+    assert settings.link_mode.value == "copy"
+    assert shown(settings.link_mode.origin) == ("script", SCRIPT, "tool.uv.link-mode")
+    assert settings.link_mode.origin.range == Range(Position(2, 2), Position(2, 20))
+    assert settings.environment is None
+    assert file_in_force(ROOT, invocation, reader(files)) == SettingPlace(Path(SCRIPT), TOOL_UV)
+
+
+ENVIRONMENTS = [
+    # invocation, the environment, who set it, and what is ignored for which reason
+    (called(), "/home/ana/app/.venv", None, []),
+    (called(UV_PROJECT_ENVIRONMENT="e"), "/home/ana/app/e", "UV_PROJECT_ENVIRONMENT", []),
+    (called(UV_PROJECT_ENVIRONMENT="e", directory=ROOT / "m"), "/home/ana/app/e", "UV_PROJECT_ENVIRONMENT", []),
+    (called(UV_PROJECT_ENVIRONMENT=""), "/home/ana/app/.venv", None, []),
+    (
+        called(VIRTUAL_ENV="/v"),
+        "/home/ana/app/.venv",
+        None,
+        [("/v", "uv uses the active environment only with `--active`")],
+    ),
+    (called(VIRTUAL_ENV="/home/ana/app/.venv"), "/home/ana/app/.venv", None, []),
+    (
+        called("--active", VIRTUAL_ENV="/v", UV_PROJECT_ENVIRONMENT="e"),
+        "/v",
+        "VIRTUAL_ENV",
+        [("e", "`VIRTUAL_ENV` comes first")],
+    ),
+    (called("--active", VIRTUAL_ENV="v", directory=ROOT / "m"), "/home/ana/app/m/v", "VIRTUAL_ENV", []),
+    (called("--active", "--no-active", VIRTUAL_ENV="/home/ana/app/.venv"), "/home/ana/app/.venv", None, []),
+    (
+        replace(called(VIRTUAL_ENV="/v", UV_PROJECT_ENVIRONMENT="e"), pip=True),
+        "/v",
+        "VIRTUAL_ENV",
+        [("e", "`uv pip` does not read it")],
+    ),
+    (
+        replace(called("--python", ".venv", VIRTUAL_ENV="/v"), pip=True),
+        "/home/ana/app/.venv",
+        "--python",
+        [("/v", "`--python` comes first")],
+    ),
+    (replace(called(directory=ROOT / "a/b"), pip=True), "/home/ana/app/.venv", None, []),
+    (replace(called(directory=HOME / "a"), pip=True), "/home/ana/.venv", None, []),
+]
+
+
+@pytest.mark.parametrize(("invocation", "value", "key", "ignored"), ENVIRONMENTS)
+def test_the_environment_has_an_origin_too(invocation, value, key, ignored):
+    files = reader({"/home/ana/app/.venv/pyvenv.cfg": "", "/home/ana/.venv/pyvenv.cfg": ""})
+    setting = effective(ROOT, invocation, files).environment
+    assert setting is not None
+    assert (setting.value, setting.origin.key) == (value, key)
+    assert [(it.value, it.reason) for it in setting.ignored] == ignored
+
+
+OVERRULING = [
+    ({}, called(), None),
+    ({}, called(UV_LINK_MODE="copy"), "the variable `UV_LINK_MODE` is `copy`"),
+    ({}, called("--link-mode=copy"), "the option `--link-mode` is given"),
+    ({}, called(UV_NO_CONFIG="on"), "the variable `UV_NO_CONFIG` is `on`"),
+    ({}, called("--config-file", "x"), "the option `--config-file` is given"),
+    ({PYPROJECT: "[tool.uv]\nlink-mode = 1"}, called(), None),
+    ({PYPROJECT: "[tool.uv]\noffline = 1"}, called(), f"uv rejects `offline` in `{PYPROJECT}`"),
+    ({PYPROJECT: "[tool.uv]\noffline = 1", "/uv.toml": ""}, called(), None),
+]
+
+
+@pytest.mark.parametrize(("files", "invocation", "expected"), OVERRULING)
+def test_what_leaves_no_file_a_say_is_named(files, invocation, expected):
+    assert overruling(ROOT, invocation, reader(files)) == expected
+    assert (file_in_force(ROOT, invocation, reader(files)) is None) == (expected is not None)
+
+
 WINDOWS_HOME = r"C:\Users\ana"
 WINDOWS = [
     ({}, {}, r"C:\Users\ana\AppData\Local\uv\cache", "hardlink"),
@@ -173,7 +275,6 @@ def test_macos_keeps_a_cache_that_is_where_it_used_to_be():
     assert effective(ROOT, invocation, old).cache_dir.value == "/home/ana/Library/Caches/uv"
 
 
-TOOL_UV = ("tool", "uv", "link-mode")
 PLACES = [
     ({PYPROJECT: ""}, called(), SettingPlace(Path(PYPROJECT), TOOL_UV)),
     ({PYPROJECT: "[tool.uv]\n"}, called(), SettingPlace(Path(PYPROJECT), TOOL_UV)),

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,3 +241,44 @@ def test_the_file_in_force_is_where_an_edit_takes_effect(layout, called, uv, tmp
     if after and "bad cache-dir" not in str(layout):
         assert after.link_mode == wanted
         assert before is None or after.cache_dir == before.cache_dir or "Copy" in text
+
+
+ENVIRONMENTS = [
+    ({}, ()),
+    ({"UV_PROJECT_ENVIRONMENT": "e"}, ()),
+    ({"UV_PROJECT_ENVIRONMENT": "~/e"}, ()),
+    ({"UV_PROJECT_ENVIRONMENT": ""}, ()),
+    ({"VIRTUAL_ENV": "/v"}, ()),
+    ({"VIRTUAL_ENV": "/v", "UV_PROJECT_ENVIRONMENT": "e"}, ("--active",)),
+    ({"VIRTUAL_ENV": "v"}, ("--active",)),
+    ({"VIRTUAL_ENV": "/v", "UV_PROJECT_ENVIRONMENT": "e"}, ("--active", "--no-active")),
+    ({"VIRTUAL_ENV": "", "UV_PROJECT_ENVIRONMENT": "e"}, ("--active",)),
+]
+
+
+@pytest.mark.parametrize("uv_version", ["0.7.22", "newest"])
+@pytest.mark.parametrize(("environ", "arguments"), ENVIRONMENTS)
+def test_the_environment_is_where_uv_would_create_it(environ, arguments, uv_version, uv_binary, tmp_path):
+    for path, text in {"pyproject.toml": WORKSPACE, "packages/m/pyproject.toml": MEMBER}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    called = Invocation(
+        directory=tmp_path / "packages/m",
+        environ={"HOME": str(tmp_path), **environ},
+        arguments=("sync", "--offline", "--dry-run", "--python", sys.executable, *arguments),
+        platform=Platform.LINUX,
+        home=tmp_path,
+    )
+    ran = subprocess.run(
+        [uv_binary(uv_version), *called.arguments],
+        cwd=called.directory,
+        env=called.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = re.search(r"Would create project environment at: (.*)", ran.stderr)
+    setting = effective(tmp_path, called, read_text).environment
+    assert told
+    assert setting
+    assert setting.value == str(called.directory / told[1])

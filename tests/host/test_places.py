@@ -1,27 +1,29 @@
 import os
-import struct
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from types import FrameType
 
 import pytest
-from kit.mounts import bind_mounted, loop_mounted
+from kit.mounts import BindMount, LoopMount, bind_mounted, loop_mounted
 from kit.need import need
 
-from uv_link_doctor.engine.model import Operation, Trial
+from uv_link_doctor.engine.model import Operation, Places, Trial
+from uv_link_doctor.host.mounts import find_mount, nearest_directory
 from uv_link_doctor.host.places import (
+    PlacesMemory,
+    _case_sensitive,
+    _fuse_server,
     _is_share,
+    _is_windows_drive,
     _mount_point,
-    find_mount,
     is_network,
-    mac_client,
-    nearest_directory,
     place,
     places,
-    sync_root_provider,
     try_links,
 )
 
@@ -50,6 +52,11 @@ MOUNTINFO = r"""
 78 27 0:66 / /mnt/nameless rw - tmpfs  rw
 79 27 0:67 / /mnt/broken rw
 80 27 0:68 / /mnt/lustre rw - lustre 10.0.0.1@tcp:/scratch rw
+81 27 0:69 / /mnt/d rw,noatime - virtiofs drvfsaD rw
+82 27 0:70 / /mnt/e rw,noatime - drvfs E: rw,case=off
+83 27 0:71 / /mnt/stick rw - vfat /dev/sdb1 rw,fmask=0022
+85 27 0:73 / /mnt/f rw,noatime - 9p drvfsa rw,trans=virtio,msize=262144
+84 27 0:72 / /mnt/old rw - fuseblk.exfat /dev/sdc1 rw
 """
 
 
@@ -93,6 +100,38 @@ def test_options_are_those_of_the_mount_and_of_its_file_system() -> None:
 @pytest.mark.parametrize(("table", "mount_id"), [(MOUNTINFO, 79), (MOUNTINFO, 7), (MOUNTINFO, 2), ("", 27)])
 def test_a_mount_that_is_not_in_the_table_is_unknown(table: str, mount_id: int) -> None:
     assert find_mount(table, mount_id) is None
+
+
+@pytest.mark.parametrize(
+    ("mount_id", "server", "windows_drive"),
+    [
+        (27, None, False),
+        (63, None, True),
+        (64, None, False),
+        (66, None, False),
+        (73, "rclone", False),
+        (76, "", False),
+        (77, "", False),
+        (81, None, True),
+        (82, None, True),
+        (84, "exfat", False),
+        (85, None, True),
+    ],
+)
+def test_what_stands_behind_a_mount_is_told_by_its_line(
+    mount_id: int, server: str | None, *, windows_drive: bool
+) -> None:
+    mount = find_mount(MOUNTINFO, mount_id)
+    assert mount
+    assert _fuse_server(mount) == server
+    assert _is_windows_drive(mount) is windows_drive
+
+
+@pytest.mark.parametrize(("mount_id", "case_sensitive"), [(83, False), (63, None), (74, None)])
+def test_only_some_file_systems_tell_whether_case_counts(mount_id: int, *, case_sensitive: bool | None) -> None:
+    mount = find_mount(MOUNTINFO, mount_id)
+    assert mount
+    assert _case_sensitive(mount, None) is case_sensitive
 
 
 # --- one place ----------------------------------------------------------------------------
@@ -173,66 +212,25 @@ def test_a_read_only_mount_of_a_writable_file_system_is_read_only(tmp_path: Path
         assert place(tmp_path / "source", environ={}).read_only is False
 
 
-# --- synced folders -----------------------------------------------------------------------
+@linux_only
+@pytest.mark.parametrize(("fstype", "counts_inodes"), [("ext4", True), ("xfs", True), ("btrfs", False)])
+def test_what_else_a_file_system_tells(loop_mount: LoopMount, fstype: str, *, counts_inodes: bool) -> None:
+    root = loop_mount(fstype)
+    here = place(root, environ={})
+    assert here.case_sensitive is True
+    assert (here.fuse, here.overlay, here.windows_drive) == (None, False, False)
+    assert here.free_inodes == (os.statvfs(root).f_favail if counts_inodes else None)
+    assert here.subvolume == (5 if fstype == "btrfs" else None)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "path", "client"),
-    [
-        ("OneDrive", "{root}/OneDrive - Contoso", "OneDrive - Contoso/project/.venv", "OneDrive"),
-        ("OneDriveCommercial", "{root}/OneDrive - Contoso/", "OneDrive - Contoso/.venv", "OneDrive"),
-        ("OneDriveConsumer", "{root}/OneDrive - Contoso", "OneDrive - Contoso", "OneDrive"),
-        ("OneDrive", "{root}/linked", "OneDrive - Contoso/project", "OneDrive"),
-        ("OneDrive", "{root}/OneDrive - Contoso", "linked/project/.venv", "OneDrive"),
-        ("OneDrive", "{root}/OneDrive", "OneDrive - Contoso/project", None),
-        ("OneDrive", "{root}/OneDrive - Contoso", "elsewhere/project", None),
-        ("OneDrive", "C:\\Users\\ana\\OneDrive", "project", None),
-        ("DROPBOX", "{root}", "project", None),
-    ],
-)
-def test_onedrives_variables_name_its_folder(
-    tmp_path: Path, variable: str, value: str, path: str, client: str | None
-) -> None:
-    (tmp_path / "OneDrive - Contoso").mkdir()
-    (tmp_path / "linked").symlink_to("OneDrive - Contoso")
-    environ = {variable: value.format(root=tmp_path)}
-    assert place(tmp_path / path, environ=environ).synced_by == client
-
-
-@pytest.mark.parametrize("value", ["", "OneDrive"])
-def test_a_variable_without_an_absolute_path_names_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert place(tmp_path / "OneDrive" / "project", environ={"OneDrive": value}).synced_by is None
-
-
-@pytest.mark.parametrize(
-    ("path", "client"),
-    [
-        ("/Users/ana/Library/CloudStorage/OneDrive-Contoso/project/.venv", "OneDrive"),
-        ("/Users/ana/Library/CloudStorage/GoogleDrive-ana@example.org/My Drive", "GoogleDrive"),
-        ("/Users/ana/Library/CloudStorage/Dropbox/project", "Dropbox"),
-        ("/Users/ana/Library/CloudStorage", None),
-        ("/Users/ana/Library/Mobile Documents/com~apple~CloudDocs/project", "iCloud Drive"),
-        ("/Users/ana/Library/Caches/uv", None),
-        ("/Users/ben/Library/CloudStorage/OneDrive-Contoso", None),
-    ],
-)
-def test_clients_of_macos_keep_to_their_folders(path: str, client: str | None) -> None:
-    assert mac_client(Path(path), Path("/Users/ana")) == client
-
-
-@pytest.mark.parametrize("provider", ["OneDrive", "Nextcloud", "é漢"])
-def test_the_sync_roots_provider_is_read(provider: str) -> None:
-    name = provider.encode("utf-16-le").ljust(512, b"\0")
-    version = "24.1".encode("utf-16-le").ljust(512, b"\0")
-    info = struct.pack("<q2H2HIII512s512sI", 7, 1, 2, 3, 4, 5, 1, 0, name, version, 0) + b"\0" * 65536
-    assert sync_root_provider(info) == provider
-
-
-def test_a_provider_without_a_name_is_none() -> None:
-    assert sync_root_provider(b"\0" * 2000) is None
+@linux_only
+def test_subvolumes_of_btrfs_have_numbers(loop_mount: LoopMount) -> None:
+    root = loop_mount("btrfs")
+    subprocess.run(["btrfs", "subvolume", "create", root / "one"], check=True, capture_output=True)
+    (root / "one" / "folder").mkdir()
+    output = subprocess.run(["btrfs", "inspect-internal", "rootid", root / "one"], check=True, capture_output=True)
+    assert place(root / "one", environ={}).subvolume == int(output.stdout)
+    assert place(root / "one" / "folder", environ={}).subvolume == int(output.stdout)
 
 
 # --- the trial ----------------------------------------------------------------------------
@@ -348,7 +346,134 @@ def test_both_ends_are_described_and_tried_unless_passive(tmp_path: Path, *, pas
     assert both.cache.path == cache
     assert both.environment.path.samefile(environment)
     assert (both.cache.synced_by, both.environment.synced_by) == (None, "OneDrive")
-    assert (both.trial == Trial()) is passive
+    assert both.trial.foreseen is passive
+    assert not list(environment.iterdir())
+
+
+def test_names_are_tried_in_site_packages(tmp_path: Path, other_filesystem: Path) -> None:
+    cache, environment = directories(tmp_path)
+    (environment / "lib").mkdir()
+    (environment / "lib" / "python3.13").symlink_to(other_filesystem)
+    (other_filesystem / "site-packages").mkdir()
+    assert try_links(cache, environment).os_errors[HARDLINK] == 18
+
+
+@linux_only
+@pytest.mark.parametrize("side", ["cache", "environment"])
+def test_nothing_is_tried_where_it_would_stay_behind(loop_mount: LoopMount, side: str) -> None:
+    root = loop_mount("ext4")
+    cache, environment = directories(root)
+    subprocess.run(["chattr", "+a", root / side], check=True)
+    assert tried(cache, environment).foreseen
+
+
+# --- the memory ---------------------------------------------------------------------------
+
+
+@dataclass
+class Remembered:
+    """A memory whose clock stands still; `renewed()` says whether the last answer was a new one."""
+
+    root: Path
+    now: float = 1000.0
+    environ: dict[str, str] = field(default_factory=dict)
+    passive: bool = True
+    last: Places | None = None
+
+    def __post_init__(self) -> None:
+        self.memory = PlacesMemory(seconds=30, clock=lambda: self.now)
+        self.cache, self.environment = directories(self.root)
+        assert self.renewed()
+        assert not self.renewed()
+
+    def renewed(self) -> bool:
+        before, environ = self.last, self.environ
+        self.last = self.memory.places(self.cache, self.environment, environ=environ, passive=self.passive)
+        asked = places(self.cache, self.environment, environ=environ, passive=self.passive)
+        assert self.last.trial == asked.trial
+        assert self.last.environment.path == asked.environment.path
+        assert self.last.environment.synced_by == asked.environment.synced_by
+        return self.last is not before
+
+
+def set_variable(it: Remembered) -> None:
+    it.environ["OneDrive"] = str(it.root)
+
+
+def ask_for_a_trial(it: Remembered) -> None:
+    it.passive = False
+
+
+def ask_for_other_places(it: Remembered) -> None:
+    it.cache, it.environment = it.environment, it.cache
+
+
+def replace_the_environment(it: Remembered) -> None:
+    it.environment.rename(it.root / "gone")
+    it.environment.mkdir()
+
+
+def make_site_packages(it: Remembered) -> None:
+    (it.environment / "lib" / "python3.13" / "site-packages").mkdir(parents=True)
+
+
+def forbid_writing(it: Remembered) -> None:
+    it.cache.chmod(0o500)
+
+
+def let_time_pass(it: Remembered) -> None:
+    it.now += 30
+
+
+def redirect(it: Remembered) -> None:
+    it.environment.rename(it.root / "elsewhere")
+    it.environment.write_text(str(it.root / "elsewhere"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_variable,
+        ask_for_a_trial,
+        ask_for_other_places,
+        replace_the_environment,
+        make_site_packages,
+        forbid_writing,
+        let_time_pass,
+        redirect,
+    ],
+)
+def test_what_is_remembered_is_forgotten_when_it_may_be_wrong(
+    tmp_path: Path, change: Callable[[Remembered], None]
+) -> None:
+    it = Remembered(tmp_path)
+    change(it)
+    assert it.renewed()
+    assert not it.renewed()
+
+
+def test_what_does_not_matter_is_not_forgotten(tmp_path: Path) -> None:
+    it = Remembered(tmp_path)
+    it.now += 29
+    (it.cache / "new").touch()
+    (it.environment / "pyvenv.cfg").touch()
+    assert not it.renewed()
+
+
+@linux_only
+def test_a_change_of_mounts_is_noticed(tmp_path: Path, bind_mount: BindMount) -> None:
+    it = Remembered(tmp_path)
+    bind_mount(it.environment, at=it.environment)
+    assert it.renewed()
+    assert it.last
+    assert it.last.trial.works.get(HARDLINK, False) is False
+
+
+def test_the_memory_does_not_grow_for_ever(tmp_path: Path) -> None:
+    it = Remembered(tmp_path)
+    for number in range(1000):
+        it.memory.places(tmp_path / str(number), it.environment, environ={}, passive=True)
+    assert len(it.memory._kept) < 100
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Interrupted between `open` and `with`.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uv_link_doctor.engine.findings import Facts
+from uv_link_doctor.engine.facts import Facts
 from uv_link_doctor.engine.model import (
     BrokenPackage,
     Cause,

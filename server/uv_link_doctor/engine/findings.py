@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from uv_link_doctor.engine import lockfile, manifests
 from uv_link_doctor.engine.causes import cause_of
+from uv_link_doctor.engine.costs import place_words
+from uv_link_doctor.engine.facts import Facts, deciding_setting, means, requirement_place, requirements_for
 from uv_link_doctor.engine.model import (
     FILE_START,
     Cause,
@@ -21,44 +23,19 @@ from uv_link_doctor.engine.model import (
     Manifest,
     Operation,
     Outcome,
-    Place,
-    Places,
-    Platform,
     Position,
     Project,
     Range,
     Reading,
     Related,
-    Requirement,
     Severity,
     Uv,
-    Verification,
 )
 from uv_link_doctor.engine.plan import OLDEST_UV, Intent
-from uv_link_doctor.engine.remedies import LINK_OPERATIONS, Means, remedies
+from uv_link_doctor.engine.remedies import LINK_OPERATIONS, remedies
 from uv_link_doctor.engine.toml_text import range_of
 from uv_link_doctor.engine.transcript import merge
 from uv_link_doctor.engine.words import CAUSES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the machine shows of a project, to explain and place what uv said of it."""
-
-    project: Project
-    platform: Platform
-    uv: Path
-    verification: Verification
-    places: Places
-    manifests: tuple[Manifest, ...]
-    """The project's own first, then those of the other members of its workspace."""
-    lock_text: str | None
-    setting_file: Path | None
-    """Where `set-link-mode` would write; None where no file would have an effect."""
-    overruling: str | None = None
-    """What leaves no file a say in the link mode, in words: "the variable `UV_NO_CONFIG` is `1`"."""
-    texts: Mapping[Path, str] = field(default_factory=dict)
-    """Of files that uv's words name a place in."""
 
 
 def findings(reading: Reading, facts: Facts | None = None) -> tuple[Finding, ...]:
@@ -181,14 +158,14 @@ def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Fi
     )
     if facts is not None:
         broken = {package.package for package in facts.verification.broken}
-        bringing = _bringing(packages or broken, failure.version, facts)
+        bringing = requirements_for(packages or broken, failure.version, facts)
         finding = replace(
             finding,
             required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
-            location=_deciding_setting(failure, facts) or _requirement_place(bringing, facts),
+            location=deciding_setting(failure.operation, facts) or requirement_place(bringing, facts),
             related=tuple(_related(failure, facts)),
         )
-    offered = remedies(finding, _means(facts))
+    offered = remedies(finding, means(facts))
     degraded = Severity.WARNING if offered else Severity.INFORMATION
     return replace(finding, remedies=offered, severity=degraded if code is Code.LINK_DEGRADED else Severity.ERROR)
 
@@ -239,7 +216,7 @@ def _link_evidence(failure: Failure, facts: Facts | None) -> Iterator[str]:
     if facts is None:
         return
     cache, environment, trial = facts.places.cache, facts.places.environment, facts.places.trial
-    yield f"the cache is on {_place_words(cache)}, the environment on {_place_words(environment)}"
+    yield f"the cache is on {place_words(cache)}, the environment on {place_words(environment)}"
     if environment.synced_by:
         yield f"the environment lies in a folder that {environment.synced_by} syncs"
     if failure.operation in trial.works:
@@ -247,29 +224,10 @@ def _link_evidence(failure: Failure, facts: Facts | None) -> Iterator[str]:
         said = "worked" if trial.works[failure.operation] else f"failed (os error {number})"
         yield f"a trial {failure.operation.value} of a new file from the cache into the environment {said}"
     if facts.overruling:
-        yield f"{facts.overruling}, which wins over every file"
+        yield f"no file has a say in the link mode: {facts.overruling}"
     others = [broken.package for broken in facts.verification.broken if broken.package != failure.package]
     if others:
         yield "also incomplete in the environment: " + ", ".join(f"`{name}`" for name in others)
-
-
-def _place_words(place: Place) -> str:
-    return f"{place.filesystem or 'an unknown file system'} (`{place.mount_point or place.path}`)"
-
-
-def _deciding_setting(failure: Failure, facts: Facts) -> Location | None:
-    """The link mode that asked for what failed, if it stands in a file of the workspace."""
-    setting = facts.project.settings.link_mode
-    origin = setting.origin
-    if (
-        origin.path is not None
-        and origin.range is not None
-        and failure.operation is not None
-        and setting.value == failure.operation.value
-        and origin.path.is_relative_to(facts.project.root)
-    ):
-        return Location(origin.path, origin.range)
-    return None
 
 
 def _related(failure: Failure, facts: Facts) -> Iterator[Related]:
@@ -295,7 +253,7 @@ def _environment_broken(facts: Facts) -> Finding:
     broken = facts.verification.broken
     single = broken[0] if len(broken) == 1 else None
     names = {package.package for package in broken}
-    bringing = _bringing(names, single.version if single else None, facts)
+    bringing = requirements_for(names, single.version if single else None, facts)
     counted = ", ".join(f"`{package.package}` lacks {_files(package.missing)}" for package in broken)
     finding = Finding(
         id=Code.ENVIRONMENT_BROKEN.value,
@@ -311,13 +269,13 @@ def _environment_broken(facts: Facts) -> Finding:
         version=single.version if single else None,
         required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
         evidence=tuple(f"{package.package} {package.version}: {_files(package.missing)} missing" for package in broken),
-        location=_requirement_place(bringing, facts),
+        location=requirement_place(bringing, facts),
         related=(
             *_lock_entry(single.package if single else None, single.version if single else None, facts),
             Related(Location(facts.project.environment), "the environment"),
         ),
     )
-    return replace(finding, remedies=remedies(finding, _means(facts)))
+    return replace(finding, remedies=remedies(finding, means(facts)))
 
 
 def _files(number: int) -> str:
@@ -360,52 +318,6 @@ def _complaint_place(complaint: Complaint, facts: Facts) -> Location:
     before = lines[line].rstrip("\r")[: max(complaint.column or 1, 1) - 1] if line < len(lines) else ""
     position = Position(line, len(before.encode("utf-16-le")) // 2)
     return Location(path, Range(position, position))
-
-
-# --- places in manifests ------------------------------------------------------------------
-
-
-def _bringing(packages: set[str], version: str | None, facts: Facts) -> tuple[Requirement, ...]:
-    """The direct requirements that bring the packages in: the project's own, else those of its whole workspace."""
-    lock = lockfile.read_lock(facts.lock_text) if facts.lock_text else None
-    own = manifests.name(facts.project.manifest)
-    for members in ({own} if own else None, None):
-        wanted = packages if lock is None else _direct(packages, version, lock, members)
-        found = [
-            requirement
-            for manifest in facts.manifests
-            for requirement in manifests.requirements(manifest)
-            if requirement.name in wanted
-        ]
-        if found:
-            return tuple(found)
-    return ()
-
-
-def _direct(packages: set[str], version: str | None, lock: Mapping[str, object], members: set[str] | None) -> set[str]:
-    """The direct dependencies of these members, None for all, that bring in any of the packages."""
-    version = version if len(packages) == 1 else None
-    return {
-        name
-        for package in packages
-        for name in lockfile.required_by(lock, name=package, version=version, members=members)
-    }
-
-
-def _requirement_place(bringing: tuple[Requirement, ...], facts: Facts) -> Location:
-    return bringing[0].location if bringing else manifests.header(facts.project.manifest)
-
-
-def _means(facts: Facts | None) -> Means:
-    if facts is None:
-        return Means()
-    return Means(
-        uv=facts.uv,
-        project=facts.project.directory,
-        broken=tuple(package.package for package in facts.verification.broken),
-        setting_file=facts.setting_file,
-        remembered_copy=facts.project.remembered_copy,
-    )
 
 
 def _dotted(version: tuple[int, ...]) -> str:

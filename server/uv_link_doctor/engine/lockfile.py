@@ -17,6 +17,11 @@ _State = tuple[int, str | None]
 _CONFLICT = "<" * 7
 """How git begins a conflict in a file; not spelled out, since tools look for it in code."""
 _OWN_SOURCES = frozenset({"virtual", "editable", "directory"})
+_ENTRY = re.compile(
+    r'^\[\[package\]\]\r?\nname = "(?P<name>[^"\n]+)"(?:\r?\nversion = "(?P<version>[^"\n]+)")?'
+    r"(?:\r?\nsource = \{ (?P<source>\w+))?",
+    re.MULTILINE,
+)
 _LINE_END = re.compile(r'(?:\r?\nversion = "(?P<version>[^"\n]*)"|\r?\n|\Z)')
 
 
@@ -31,16 +36,31 @@ def required_by(
 ) -> tuple[str, ...]:
     """The direct dependencies that bring a package in, by name in the lock's order; it alone where it is direct.
 
-    Direct is what a workspace member depends on, in whatever extra or group; `members` leaves only those it names.
+    Direct is what a workspace member depends on, in whatever extra or group, and what a script does; `members` leaves
+    only those it names.
     Markers are not evaluated, so a dependency for another platform counts, too. All names are normalised.
     """
     graph = _graph(lock)
     roots = _members(lock, graph.packages) if members is None else members
     direct = [edge for package in graph.packages if package["name"] in roots for edge in _direct_edges(package)]
+    if members is None and isinstance(manifest := lock.get("manifest"), Mapping):
+        direct += _tables(manifest.get("requirements"))
     if any(edge["name"] == name for edge in direct):
         return (name,)
     bringing = graph.reaching(graph.numbered(name, version=version))
     return tuple(dict.fromkeys(str(edge["name"]) for edge in direct if bringing.intersection(graph.targets(edge))))
+
+
+def versions(text: str) -> Mapping[str, frozenset[str]]:
+    """The packages that a lock takes from elsewhere, with their versions, found without a parse of the rest.
+
+    A package without a version in the lock has an empty set.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for it in _ENTRY.finditer(text):
+        if it["source"] not in _OWN_SOURCES:
+            found[it["name"]] = found.get(it["name"], frozenset()) | ({it["version"]} if it["version"] else set())
+    return found
 
 
 def entry(text: str, name: str, version: str | None = None) -> Span | None:

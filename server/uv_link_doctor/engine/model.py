@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -256,6 +257,11 @@ class Ignored:
     value: str
     origin: Origin
     reason: str
+    kind: str = "overridden"
+    """overridden, unread (uv does not look there), dropped (with the table it stands in, over another key), refused,
+    or elsewhere (only other commands of uv use it)."""
+    by: Origin | None = None
+    """Who comes first, or keeps uv from reading the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,12 +273,29 @@ class Setting:
     ignored: tuple[Ignored, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A file, a key or a value that uv refuses where it reads it."""
+
+    origin: Origin
+    """Without a key: the file as a whole; the range is then where it is no TOML."""
+    value: str | None
+    """None where not the value is wrong, but the key or the file."""
+    fault: str
+    """What is wrong, to be put after the key or the file: "must be a string"."""
+    stops: bool
+    """Over this uv stops; else it drops the whole table and goes on with what else is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The two settings that decide how files get from the cache into the environment."""
+    """The settings that decide how files get from the cache into the environment."""
 
     link_mode: Setting
     cache_dir: Setting
+    environment: Setting | None = None
+    """The directory; None where uv itself finds a place for it, as for a script's."""
+    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,20 +306,43 @@ class Requirement:
     """Normalised."""
     extras: tuple[str, ...]
     group: str | None
-    """The extra or dependency group that holds it; None for `[project] dependencies`."""
+    """The extra or dependency group that holds it; None for `[project] dependencies`, and where there are none."""
     location: Location
-    """The whole of the string between its quotes."""
+    """The whole of the string between its quotes; in a requirements file all that states it, but for its hashes."""
+
+
+class Kind(StrEnum):
+    """What a project is installed from (contract, section 2)."""
+
+    UV = "uv"
+    """A pyproject.toml."""
+    PYLOCK = "pylock"
+    """A pylock.toml or `pylock.<name>.toml` (PEP 751)."""
+    REQUIREMENTS = "requirements"
+    """A requirements file of pip."""
+    SCRIPT = "script"
+    """A Python file that says in its comments what it needs (PEP 723)."""
+
+    @property
+    def by_pip(self) -> bool:
+        """Whether `uv pip install` installs it, into an environment that is there already."""
+        return self in {Kind.PYLOCK, Kind.REQUIREMENTS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A pyproject.toml that parsed; `engine.manifests` answers what it declares, and where."""
+    """A file that can be installed from; `engine.manifests` answers what it declares, and where."""
 
     path: Path
     text: str
     """As read, with its line ends and, where it has one, its byte order mark."""
     data: dict[str, object]
-    """What tomllib made of it."""
+    """What tomllib made of it, of a script's block; empty for a requirements file."""
+    kind: Kind = Kind.UV
+    included: tuple[Manifest, ...] = ()
+    """The files that a requirements file takes in by `-r`, and those that these take in."""
+    constraints: tuple[Manifest, ...] = ()
+    """Those that it takes in by `-c`: they bound versions and install nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +358,7 @@ class Uv:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A uv project: a directory that holds a pyproject.toml, and the workspace root it belongs to."""
+    """What is installed: a uv project, or what a single file states."""
 
     directory: Path
     """Where uv is run: the project itself, or the member of the workspace that was saved."""
@@ -320,11 +366,27 @@ class Project:
     """Of the workspace, as uv finds it; the same directory for a single project."""
     manifest: Manifest
     environment: Path
+    """Of a script, the directory that uv makes it in, as long as uv has not said which it is."""
     lockfile: Path | None
     """None while there is none."""
     settings: Settings
     remembered_copy: bool = False
     """`retry-copy` is remembered for this project on this machine."""
+
+    @property
+    def kind(self) -> Kind:
+        """That of its manifest."""
+        return self.manifest.kind
+
+    @property
+    def subject(self) -> Path:
+        """What is remembered, and shown, as one: a workspace by its root, any other kind by its file."""
+        return self.root if self.kind is Kind.UV else self.manifest.path
+
+    @property
+    def target(self) -> Path:
+        """What a command names it by."""
+        return self.directory if self.kind is Kind.UV else self.manifest.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,15 +404,28 @@ class Place:
     network: bool | None = None
     synced_by: str | None = None
     """The cloud client whose folder it lies in: `OneDrive`."""
+    fuse: str | None = None
+    """The program behind a FUSE mount, `sshfs`; empty where it does not give its name."""
+    overlay: bool | None = None
+    """It is the layered file system of a container, in which a volume is another file system."""
+    windows_drive: bool | None = None
+    """It is a drive of Windows, as WSL shows it."""
+    case_sensitive: bool | None = None
+    free_inodes: int | None = None
+    """How many files we may still make; None also where the file system does not count them."""
+    subvolume: int | None = None
+    """The id of the btrfs subvolume: no hard link goes from one to another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What happened when one temporary file was placed in the environment in each way."""
+    """What happened when one temporary file was placed in the environment in each way, or what is sure to happen."""
 
     works: dict[Operation, bool] = field(default_factory=dict)
-    """Only what was tried."""
+    """Only what was tried or is certain."""
     os_errors: dict[Operation, int] = field(default_factory=dict)
+    foreseen: bool = False
+    """Nothing was tried: this is what the file systems' properties and rules say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +435,48 @@ class Places:
     cache: Place
     environment: Place
     trial: Trial = Trial()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What a project's packages come to, by the RECORDs in uv's cache."""
+
+    files: int
+    size: int
+    """In bytes."""
+    packages: int
+    """How many packages this counts."""
+    unknown: int
+    """How many more the project has that are not in the cache yet."""
+    each: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Files and bytes by package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a few files of the cache took to place."""
+
+    files: int
+    size: int
+    """In bytes."""
+    copies: float
+    """Seconds."""
+    links: float | None
+    """Seconds; None where they cannot be linked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A package whose entry in the cache has a file that takes no further link."""
+
+    package: str
+    version: str
+    file: Path
+    name: Path
+    """The file's path in `site-packages`."""
+    os_error: int
+    environments: tuple[Path, ...] = ()
+    """Where the same file has another of its names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,32 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
-from uv_link_doctor.engine.model import LinkMode, Transcript, Uv
+from uv_link_doctor.engine.model import Kind, LinkMode, Manifest, Transcript, Uv
 
 OLDEST_UV = (0, 4, 18)
 """The oldest uv that the tests drive."""
 _DRY_RUN = (0, 5, 0)
 _DRY_RUN_JSON = (0, 7, 21)
+_SYNCS_SCRIPTS = (0, 5, 31)
+_FINDS_SCRIPTS = (0, 6, 10)
+_READS_PYLOCK = (0, 6, 15)
+
+_OF_SYNC = frozenset(
+    {
+        *("--frozen", "--locked", "--active", "--exact", "--inexact", "--all-extras", "--all-groups", "--dev"),
+        *("--no-dev", "--only-dev", "--no-default-groups", "--all-packages", "--no-install-project", "--check"),
+        *("--no-install-workspace", "--no-install-local", "--no-editable", "--system", "--user"),
+    }
+)
+_OF_SYNC_WITH_VALUE = frozenset(
+    {
+        *("--extra", "--no-extra", "--group", "--no-group", "--only-group", "--package", "--no-install-package"),
+        *("--output-format", "--python", "-p", "--target", "-t", "--prefix", "--project", "--directory", "--script"),
+    }
+)
+"""Options that `uv pip install` does not know or that would lead it elsewhere, without and with a value."""
 
 _LINK_MODE = re.compile(r"--link-mode(=.*)?")
 _LINK_LOG = "uv_fs::link=debug,uv_install_wheel::linker=debug,install_wheel_rs::linker=debug,uv_fs=info"
@@ -23,16 +42,62 @@ _PRIVATE = re.compile(r"PYTHON[A-Z]*|VIRTUAL_ENV(_PROMPT)?|__PYVENV_LAUNCHER__|F
 """Variables that belong to the process we run in: an editor's server, a virtual environment, a terminal's width."""
 
 
+def verb(manifest: Manifest, environment: Path | None = None) -> tuple[str, ...]:
+    """The words after `uv` that install from a manifest, into its own environment and no other.
+
+    `--python` comes before `VIRTUAL_ENV`, `CONDA_PREFIX`, `UV_PYTHON` and `UV_SYSTEM_PYTHON`, and before `system` in a
+    file (seen with 0.7.22 and 0.13.9). It may be left out only where nothing is run: settings do not depend on it.
+    """
+    path = str(manifest.path)
+    match manifest.kind:
+        case Kind.UV:
+            return ("sync",)
+        case Kind.SCRIPT:
+            return ("sync", "--script", path)
+        case Kind.PYLOCK | Kind.REQUIREMENTS:
+            into = () if environment is None else ("--python", str(environment))
+            return ("pip", "install", *into, "-r", path)
+        case _:
+            assert_never(manifest.kind)
+
+
+def too_old_for(kind: Kind, uv: Uv) -> str | None:
+    """The oldest uv that installs such a project, dotted, where this one is older."""
+    oldest = {Kind.SCRIPT: _SYNCS_SCRIPTS, Kind.PYLOCK: _READS_PYLOCK}.get(kind, OLDEST_UV)
+    return ".".join(map(str, oldest)) if uv.version is not None and uv.version < oldest else None
+
+
+def find_script_command(uv: Uv, script: Path) -> tuple[str, ...] | None:
+    """The command that prints the Python of a script's environment, else another Python; None where uv has none."""
+    if uv.version is None or uv.version < _FINDS_SCRIPTS:
+        return None
+    return (str(uv.path), "python", "find", "--script", str(script))
+
+
+def script_environment(said: Transcript) -> str | None:
+    """Where a `uv sync --script` says that the environment is: absolute, or relative to where it was run."""
+    match = re.search(r"^(?:Creat|Us|Updat|Recreat|Replac)ing script environment at: (.+)$", said.stderr, re.MULTILINE)
+    return match[1].rstrip() if match else None
+
+
 def sync_command(
-    uv: Path, *, link_mode: LinkMode | None = None, reinstall: Sequence[str] = (), args: Sequence[str] = ()
+    uv: Path,
+    *,
+    verb: Sequence[str] = ("sync",),
+    link_mode: LinkMode | None = None,
+    reinstall: Sequence[str] = (),
+    args: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The `uv sync` that installs a project, keeping whatever else the user has put in its environment.
+    """The command that installs a project, keeping whatever else the user has put in its environment.
 
     `uv sync` is exact by default and uninstalls packages it does not know: only a caller's own `--exact`
-    asks for that here.
+    asks for that here. `args` are those of `uv sync`: what `uv pip install` does not know of them, or would take for
+    the wish to install elsewhere, it does not get.
     """
-    command = [str(uv), "sync"]
-    if "--exact" not in args and "--inexact" not in args:
+    command = [str(uv), *verb]
+    if "sync" not in verb:
+        args = _for_pip(args)
+    elif "--exact" not in args and "--inexact" not in args:
         command.append("--inexact")
     if link_mode is not None:
         command += ["--link-mode", link_mode.value]
@@ -40,6 +105,20 @@ def sync_command(
     for package in reinstall:
         command += ["--reinstall-package", package]
     return (*command, *args)
+
+
+def _for_pip(args: Sequence[str]) -> list[str]:
+    """The arguments without those that are about uv projects, or about another environment."""
+    kept = []
+    words = iter(args)
+    for word in words:
+        option, equals, _ = word.partition("=")
+        if option in _OF_SYNC_WITH_VALUE:
+            if not equals:
+                next(words, None)
+        elif option not in _OF_SYNC:
+            kept.append(word)
+    return kept
 
 
 def _without_link_mode(args: Sequence[str]) -> list[str]:
@@ -111,7 +190,9 @@ def read_intent(dry_run: Transcript) -> Intent:
         changes = [(change["action"], change["name"]) for change in sync.get("changes", ())]
         replaced = sync["action"] == "replace"
         # Since 0.9.20; before, it keeps silent about the packages.
-        idle = sync.get("changes") == [] and sync["action"] == "check" == answer.get("lock", {}).get("action")
+        # A script need not have a lock.
+        lock = (answer.get("lock") or {"action": "check" if answer.get("target") == "script" else None})["action"]
+        idle = sync.get("changes") == [] and sync["action"] == "check" == lock
     except (ValueError, LookupError, TypeError, AttributeError):
         # 0.5 to 0.7.20 have no JSON; 0.5.31: "Would replace existing virtual environment at: .venv".
         changes, replaced = [], "Would replace" in dry_run.stderr

@@ -21,7 +21,9 @@ class Means:
 
     uv: Path = Path("uv")
     project: Path | None = None
-    """Where uv is run; None for a pasted text."""
+    """The directory or file that is installed; None for a pasted text."""
+    verb: tuple[str, ...] = ("sync",)
+    """The words after `uv` that install it."""
     broken: tuple[str, ...] = ()
     """The packages that are incomplete on disk."""
     setting_file: Path | None = None
@@ -49,18 +51,21 @@ def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
     if finding.code is Code.ENVIRONMENT_BROKEN:
         # Nobody saw what broke it: if it was a link, a reinstall would break in the same way.
         return [RemedyKind.REINSTALL_BROKEN, *([] if means.remembered_copy else [RemedyKind.RETRY_COPY])]
-    if finding.code not in {Code.LINK_FAILED, Code.LINK_DEGRADED} or finding.cause is None:
+    if finding.code not in _LINK_CODES or finding.cause is None:
         return []
     page = CAUSES[finding.cause]
     if page.copying_helps and finding.operation in LINK_OPERATIONS:
         shared = [RemedyKind.SET_LINK_MODE] if means.setting_file is not None or means.project is None else []
         if finding.code is Code.LINK_FAILED or _remembers(finding.cause, means):
             return [RemedyKind.RETRY_COPY, *shared]
-        # uv has copied already, and next time the cause may be gone; or nobody knows it, and the user may accept it.
+        # uv copies by itself, and next time the cause may be gone; or nobody knows it, and the user may accept it.
         return shared if page.lasts or finding.cause is Cause.UNKNOWN else []
     if page.retrying_helps and finding.code is Code.LINK_FAILED:
         return [RemedyKind.REINSTALL_BROKEN]
     return []
+
+
+_LINK_CODES = frozenset({Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICTED, Code.CACHE_TAINTED})
 
 
 def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool) -> Remedy:
@@ -70,12 +75,13 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
     match kind:
         case RemedyKind.RETRY_COPY:
             title, changes = _retry_copy(finding, broken, remembers=_remembers(finding.cause, means))
-            by_uv = sync_command(means.uv, link_mode=LinkMode.COPY, reinstall=broken)
-            command = by_us if finding.code is Code.LINK_DEGRADED else by_uv  # After a fallback uv has nothing to do.
+            by_uv = sync_command(means.uv, verb=means.verb, link_mode=LinkMode.COPY, reinstall=broken)
+            # After a fallback uv has nothing to do, and what lies ahead is not met by one run.
+            command = by_uv if finding.code in {Code.LINK_FAILED, Code.ENVIRONMENT_BROKEN} else by_us
         case RemedyKind.REINSTALL_BROKEN:
             title, changes = _reinstall(broken)
             mode = LinkMode.COPY if means.remembered_copy else None
-            command = sync_command(means.uv, link_mode=mode, reinstall=broken)
+            command = sync_command(means.uv, verb=means.verb, link_mode=mode, reinstall=broken)
         case RemedyKind.SET_LINK_MODE:
             title, changes = _set_link_mode(means, broken)
             command = by_us
@@ -93,6 +99,7 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
 
 def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> tuple[str, tuple[str, ...]]:
     degraded = finding.code is Code.LINK_DEGRADED
+    ahead = finding.code in {Code.LINK_PREDICTED, Code.CACHE_TAINTED} and not broken
     changes = [_reinstalls(broken)] if broken or not degraded else []
     if remembers:
         changes.append(
@@ -100,6 +107,8 @@ def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> 
         )
     if degraded:
         return "Go on using copies here, on this machine only", tuple(changes)
+    if ahead:
+        return "Install by copying here, on this machine only", tuple(changes)
     return f"Install {_names(broken)} by copying instead of linking", tuple(changes)
 
 

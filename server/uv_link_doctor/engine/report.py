@@ -91,7 +91,7 @@ def _project(project: Project | None) -> dict[str, Any] | None:
         return None
     return {
         "root": str(project.root),
-        "kind": "uv",
+        "kind": project.kind.value,
         "manifest": str(project.manifest.path),
         "lockfile": _text(project.lockfile),
         "environment": str(project.environment),
@@ -132,6 +132,12 @@ def _place(place: Place) -> dict[str, Any]:
         "read_only": place.read_only,
         "network": place.network,
         "synced_by": place.synced_by,
+        "fuse": place.fuse,
+        "overlay": place.overlay,
+        "windows_drive": place.windows_drive,
+        "case_sensitive": place.case_sensitive,
+        "free_inodes": place.free_inodes,
+        "subvolume": place.subvolume,
     }
 
 

@@ -9,20 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uv_link_doctor.engine import transcript
+from uv_link_doctor.engine.costs import mode_words, sample_words
 from uv_link_doctor.engine.model import (
     Examination,
     Finding,
+    LinkMode,
     Operation,
     Origin,
     Place,
     Places,
     Project,
     Remedy,
+    Sample,
     Setting,
     Transcript,
     Trial,
     Uv,
     Verification,
+    Weight,
 )
 from uv_link_doctor.engine.redact import each_text
 from uv_link_doctor.engine.report import version_text
@@ -45,6 +49,9 @@ class Known:
     trusted: bool = True
     copy_because: str | None = None
     last_failure: Transcript | None = None
+    weight: Weight | None = None
+    sample: Sample | None = None
+    """What a measurement said, which is made only where somebody asks for a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ def sections(examination: Examination, known: Known) -> tuple[Section, ...]:
         Section(heading="uv", rows=tuple(_uv(examination.uv)), paragraphs=_lacking(examination.uv)),
         _settings(project, known),
         _places(examination.places),
+        *_costs(examination.places, known),
         _environment(examination.verification),
         _run(examination.transcript, known.last_failure),
         _doctor(known),
@@ -225,6 +233,16 @@ def _places(places: Places | None) -> Section:
         *(Row(f"Trial {way.value}", _tried(way, places.trial)) for way in _WAYS),
     )
     return Section(heading="Places", rows=rows)
+
+
+def _costs(places: Places | None, known: Known) -> Iterator[Section]:
+    """What each link mode would do here; no section where neither places nor packages are known."""
+    if places is None or known.weight is None:
+        return
+    rows = [Row(mode.value.capitalize(), mode_words(mode, places.trial, known.weight)) for mode in LinkMode]
+    if known.sample is not None:
+        rows.append(Row("Measured", sample_words(known.sample)))
+    yield Section(heading="Link modes here", rows=tuple(rows))
 
 
 _WAYS = (Operation.HARDLINK, Operation.CLONE, Operation.SYMLINK, Operation.COPY)

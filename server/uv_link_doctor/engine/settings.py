@@ -1,4 +1,4 @@
-"""Which link mode and cache directory are in force for a project, who set them, and which settings have no effect.
+"""Which link mode, cache directory and environment are in force, who set them, and which settings have no effect.
 
 uv asks the command line, then the environment, then files, for each key by itself. Of the project's files the first
 that counts from the workspace root upwards has a say, then the user's, then the system's (uv-settings, uv-dirs and
@@ -13,8 +13,22 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 
-from uv_link_doctor.engine.model import Ignored, LinkMode, Origin, Platform, Setting, Settings
-from uv_link_doctor.engine.toml_text import locate, parse, range_of
+from uv_link_doctor.engine import scripts
+from uv_link_doctor.engine.model import (
+    MANIFEST,
+    Ignored,
+    LinkMode,
+    Origin,
+    Platform,
+    Position,
+    Range,
+    Rejected,
+    Setting,
+    Settings,
+    Span,
+)
+from uv_link_doctor.engine.settings_schema import LINK_MODES, Fault, faults, value_fault
+from uv_link_doctor.engine.toml_text import TomlPath, TomlProblem, locate, parse, range_of
 
 ReadText = Callable[[Path], str | None]
 """The text of a file; None where there is none."""
@@ -29,17 +43,17 @@ _OPTIONS = {
     _NO_CONFIG: ("--no-config",),
 }
 _SWITCHES = frozenset({_NO_CACHE, _NO_CONFIG})
+_NO_SYSTEM_CONFIG = "UV_NO_SYSTEM_CONFIG"
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), "true"),
     **dict.fromkeys(("0", "false", "f", "no", "n", "off"), "false"),
 }
-_LINK_MODES = {**{mode.value: mode for mode in LinkMode}, "reflink": LinkMode.CLONE}
 _TOOL_UV = ("tool", "uv")
+_UV_TOML = "uv.toml"
 _STOPS = "uv refuses the value and stops"
 _DEFAULT = Origin(kind="default")
 
 _READS_SYSTEM_FILE = (0, 4, 26)
-_KNOWS_REFLINK = (0, 9, 28)
 _CLONES_ON_LINUX = (0, 10, 5)
 _MAY_SKIP_SYSTEM_FILE = (0, 11, 16)
 _TAKES_NO_FOR_AN_ANSWER = (0, 13, 0)
@@ -58,6 +72,10 @@ class Invocation:
     """None, where nobody asked, counts as the newest."""
     platform: Platform
     home: Path
+    pip: bool = False
+    """It is a command of `uv pip`, or `uv venv`: these read the table `pip` of each file before the rest."""
+    script: Path | None = None
+    """The script that uv is to run or sync, absolute."""
 
     def since(self, version: tuple[int, int, int]) -> bool:
         """Whether uv is this version or a later one."""
@@ -66,10 +84,19 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class SettingPlace:
-    """A key in a file, for `toml_text.set_value`."""
+    """A key in a file, for `toml_text.set_value`; in a script for `scripts.set_value`."""
 
     path: Path
     key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Void:
+    """Why a claim, or all of a file, has no effect, whatever else is set."""
+
+    reason: str
+    kind: str = "unread"
+    by: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +106,14 @@ class _Claim:
     value: str
     """As written."""
     origin: Origin
-    void: str | None = None
-    """Why it has no effect, whatever else is set."""
+    void: _Void | None = None
+    fault: str | None = None
+    """What is wrong with the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A table of settings: a whole uv.toml, or `[tool.uv]`."""
+    """A table of settings: a whole uv.toml, `[tool.uv]`, or that of a script."""
 
     kind: str
     path: Path
@@ -93,8 +121,51 @@ class _File:
     """Where in the file the table is."""
     text: str
     table: Mapping[str, object]
-    void: str | None = None
-    """Why nothing in it has an effect."""
+    faults: tuple[Fault, ...] = ()
+    """For which uv refuses the table."""
+    void: _Void | None = None
+
+    @property
+    def toml(self) -> str:
+        """What of the text is TOML."""
+        found = scripts.block(self.text) if self.kind == "script" else None
+        return found.toml if found else self.text
+
+    def origin(self, key: tuple[str, ...]) -> Origin:
+        """The place of a key of this table."""
+        path: TomlPath = (*self.key, *key)
+        found = locate(self.toml)
+        span = found.pair(path) or found.headers.get(path)
+        place = self._range(span) if span else None
+        line = place.start.line + 1 if place else None
+        return Origin(kind=self.kind, path=self.path, key=".".join((*self.key, *key)), line=line, range=place)
+
+    def _range(self, span: Span) -> Range:
+        found = scripts.block(self.text) if self.kind == "script" else None
+        return found.range_of(span) if found else range_of(self.text, span)
+
+    def problem(self) -> Rejected | None:
+        """Why it is no TOML; only a uv.toml or a script is asked, since a pyproject.toml is not only uv's."""
+        problem = parse(self.toml)
+        if not isinstance(problem, TomlProblem):
+            return None
+        found = scripts.block(self.text) if self.kind == "script" else None
+        start = found.position(problem.position) if found else problem.position
+        place = Range(start, Position(start.line, start.character + 1))
+        origin = Origin(kind=self.kind, path=self.path, line=start.line + 1, range=place)
+        return Rejected(origin=origin, value=None, fault=f"is not valid TOML: {problem.message}", stops=True)
+
+    def rejections(self) -> Iterator[Rejected]:
+        """What uv refuses in it."""
+        if problem := self.problem():
+            yield problem
+        for fault in self.faults:
+            yield Rejected(
+                origin=self.origin(fault.key),
+                value=_written(_at(self.table, fault.key)) if fault.of_value else None,
+                fault=fault.says,
+                stops=self.kind == "script" or not self.key,
+            )
 
 
 def effective(root: Path, invocation: Invocation, read_text: ReadText) -> Settings:
@@ -104,26 +175,59 @@ def effective(root: Path, invocation: Invocation, read_text: ReadText) -> Settin
     A value over which uv stops (any invalid one, but for those in `[tool.uv]`) counts as not set.
     """
     files = tuple(_files(root, invocation, read_text))
-    return Settings(link_mode=_link_mode(files, invocation), cache_dir=_cache_dir(files, invocation, read_text))
+    return Settings(
+        link_mode=_link_mode(files, invocation),
+        cache_dir=_cache_dir(files, invocation, read_text),
+        environment=_environment(root, invocation, read_text),
+        rejected=(*_rejected_words(invocation, read_text), *_rejected_in(files)),
+    )
 
 
 def file_in_force(root: Path, invocation: Invocation, read_text: ReadText) -> SettingPlace | None:
-    """Where a `link-mode` takes effect for all who work on the project; None while no file of the project is asked.
+    """Where a `link-mode` takes effect for all who work on the project; None where `overruling` says why it would not.
 
     That is the table uv finds first, so that none is created that would hide a parent's settings from uv.
     """
-    if _config_file(invocation) or _no_config(invocation) or _first(_given(_LINK_MODE, invocation)):
+    if overruling(root, invocation, read_text):
         return None
+    if invocation.script:
+        return SettingPlace(invocation.script, (*_TOOL_UV, _LINK_MODE))
+    files = tuple(_files(root, invocation, read_text))
+    winner = _first(_claims(_LINK_MODE, files, invocation))
+    of_pip = winner is not None and (winner.origin.key or "").endswith(f"pip.{_LINK_MODE}")
+    key = ("pip", _LINK_MODE) if of_pip else (_LINK_MODE,)
     for file in _project_files(root, invocation, read_text):
-        if not file.key or _rejected(file.table, invocation) in {None, _LINK_MODE}:
-            return SettingPlace(file.path, (*file.key, _LINK_MODE))
-    return SettingPlace(root / "pyproject.toml", (*_TOOL_UV, _LINK_MODE))
+        if not file.key or not _other_faults(file):
+            return SettingPlace(file.path, (*file.key, *key))
+    return SettingPlace(root / MANIFEST, (*_TOOL_UV, *key))
+
+
+def overruling(root: Path, invocation: Invocation, read_text: ReadText) -> str | None:
+    """What leaves no file of the project a say in the link mode, in words: "the variable `UV_NO_CONFIG` is `1`"."""
+    claim = _first(_given(_LINK_MODE, invocation))
+    if claim is None and invocation.script is None:
+        claim = _config_file(invocation) or _no_config(invocation)
+    if claim is not None:
+        if claim.origin.kind == "environment":
+            key = claim.origin.key or ""
+            return f"the variable `{key}` is `{invocation.environ[key]}`"
+        return f"the option `{claim.origin.key}` is given"
+    if invocation.script is None:
+        found = tuple(_project_files(root, invocation, read_text))
+        if found and all(file.key and _other_faults(file) for file in found):
+            return f"uv rejects `{'.'.join(_other_faults(found[0])[0].key)}` in `{found[0].path}`"
+    return None
+
+
+def _other_faults(file: _File) -> tuple[Fault, ...]:
+    """What would still be wrong with a table whose `link-mode` is put right."""
+    return tuple(fault for fault in file.faults if fault.key[-1] != _LINK_MODE)
 
 
 def _link_mode(files: Sequence[_File], invocation: Invocation) -> Setting:
     claims = _claims(_LINK_MODE, files, invocation)
     winner = _first(claims) or _Claim(_default_link_mode(invocation), _DEFAULT)
-    return Setting(value=_LINK_MODES[winner.value], origin=winner.origin, ignored=_ignored(claims, winner))
+    return Setting(value=LINK_MODES[winner.value], origin=winner.origin, ignored=_ignored(claims, winner))
 
 
 def _cache_dir(files: Sequence[_File], invocation: Invocation, read_text: ReadText) -> Setting:
@@ -136,11 +240,54 @@ def _cache_dir(files: Sequence[_File], invocation: Invocation, read_text: ReadTe
     return Setting(value=str(value), origin=winner.origin, ignored=_ignored(claims, winner))
 
 
+def _environment(root: Path, invocation: Invocation, read_text: ReadText) -> Setting | None:
+    """Where the environment is: of a project by `uv sync`, else the one into which `uv pip` installs."""
+    if invocation.script:
+        return None
+    claims = tuple(_environment_claims(invocation))
+    if not (winner := _first(claims)):
+        near = (invocation.directory, *invocation.directory.parents)
+        found = (it for it in near if invocation.pip and read_text(it / ".venv" / "pyvenv.cfg") is not None)
+        winner = _Claim(str(next(found, root) / ".venv"), _DEFAULT)
+    base = root if winner.origin.key == "UV_PROJECT_ENVIRONMENT" else invocation.directory
+    value = str(base / winner.value)
+    ignored = (it for it in _ignored(claims, winner) if str(invocation.directory / it.value) != value)
+    return Setting(value=value, origin=winner.origin, ignored=tuple(ignored))
+
+
+def _environment_claims(invocation: Invocation) -> Iterator[_Claim]:
+    """In uv's order; an empty variable counts as none."""
+    unread: dict[str, str] = {}
+    if invocation.pip:
+        names = ["UV_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"]
+        unread = {"UV_PROJECT_ENVIRONMENT": "`uv pip` does not read it"}
+        for position, word in enumerate(invocation.arguments):
+            option, equals, value = word.partition("=")
+            if option in {"--python", "-p"}:
+                written = value if equals else "".join(invocation.arguments[position + 1 : position + 2])
+                yield _Claim(written, Origin(kind="command-line", key=option))
+    elif _is_active(invocation.arguments):
+        names = ["VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"]
+    else:
+        names = ["UV_PROJECT_ENVIRONMENT"]
+        unread = {"VIRTUAL_ENV": "uv uses the active environment only with `--active`"}
+    for name in (*names, *unread):
+        if stated := invocation.environ.get(name):
+            void = _Void(unread[name]) if name in unread else None
+            yield _Claim(stated, Origin(kind="environment", key=name), void)
+
+
+def _is_active(arguments: Sequence[str]) -> bool:
+    """The last of the two options counts."""
+    return [word for word in arguments if word in {"--active", "--no-active"}][-1:] == ["--active"]
+
+
 def _ignored(claims: Iterable[_Claim], winner: _Claim) -> tuple[Ignored, ...]:
+    first = _Void(f"{_name(winner)} comes first", "overridden", winner.origin)
+    voids = ((claim, claim.void or first) for claim in claims if claim is not winner)
     return tuple(
-        Ignored(value=claim.value, origin=claim.origin, reason=claim.void or f"{_name(winner)} comes first")
-        for claim in claims
-        if claim is not winner
+        Ignored(value=claim.value, origin=claim.origin, reason=void.reason, kind=void.kind, by=void.by)
+        for claim, void in voids
     )
 
 
@@ -148,8 +295,15 @@ def _ignored(claims: Iterable[_Claim], winner: _Claim) -> tuple[Ignored, ...]:
 
 
 def _claims(key: str, files: Sequence[_File], invocation: Invocation) -> tuple[_Claim, ...]:
-    """Every place that sets the key, in uv's order."""
-    return (*_given(key, invocation), *(_claim(key, file, invocation) for file in files if key in file.table))
+    """Every place that sets the key, in uv's order: for `uv pip`, the tables `pip` of all files come first."""
+    plain = [_claim((key,), file, invocation) for file in files if key in file.table]
+    of_pip = [_claim(("pip", key), file, invocation) for file in files if _at(file.table, ("pip", key)) is not None]
+    if key != _LINK_MODE:
+        of_pip = []
+    elif not invocation.pip:
+        unused = _Void("only `uv pip` and `uv venv` read this table", "elsewhere")
+        of_pip = [replace(claim, void=claim.void or unused) for claim in of_pip]
+    return (*_given(key, invocation), *of_pip, *plain)
 
 
 def _first(claims: Iterable[_Claim]) -> _Claim | None:
@@ -170,20 +324,32 @@ def _name(claim: _Claim) -> str:
 
 
 def _given(key: str, invocation: Invocation) -> Iterator[_Claim]:
-    """What the command line and the environment say; uv does not even read the variable of an option that is given."""
+    """What the command line and the environment say.
+
+    With `--link-mode` given, uv does not even read the variable; those of its global options it reads all the same.
+    """
     option, argument = _argument(key, invocation.arguments)
+    stated = Origin(kind="command-line", key=option)
     if argument is not None:
-        yield _stated(key, argument, Origin(kind="command-line", key=option), invocation)
+        yield _stated(key, argument, stated, invocation)
     variable = f"UV_{key.upper().replace('-', '_')}"
     if (value := invocation.environ.get(variable)) is not None:
         claim = _stated(key, value, Origin(kind="environment", key=variable), invocation)
-        yield claim if argument is None else replace(claim, void=f"`{option}` comes first")
+        if argument is not None and (key == _LINK_MODE or claim.fault is None):
+            claim = replace(claim, void=_Void(f"`{option}` comes first", "overridden", stated), fault=None)
+        yield claim
 
 
 def _stated(key: str, value: str, origin: Origin, invocation: Invocation) -> _Claim:
     """A claim in plain words; to set a variable to nothing is as wrong as any wrong value."""
-    meaning = _BOOLEANS.get(value.lower()) if key in _SWITCHES else value
-    return _Claim(meaning or value, origin, None if meaning and _is_valid(key, meaning, invocation) else _STOPS)
+    if not value:
+        fault: str | None = "must not be empty"
+    elif key in _SWITCHES:
+        meaning = _BOOLEANS.get(value.lower())
+        value, fault = meaning or value, None if meaning else "must be `true` or `false`"
+    else:
+        fault = value_fault(key, value, invocation.version)
+    return _Claim(value, origin, _Void(_STOPS, "refused") if fault else None, fault)
 
 
 def _argument(key: str, arguments: Sequence[str]) -> tuple[str, str | None]:
@@ -200,34 +366,51 @@ def _argument(key: str, arguments: Sequence[str]) -> tuple[str, str | None]:
     return spellings[0], None
 
 
-def _claim(key: str, file: _File, invocation: Invocation) -> _Claim:
-    value = file.table[key]
-    span = locate(file.text).pair((*file.key, key))
-    place = range_of(file.text, span) if span else None
-    origin = Origin(
-        kind=file.kind,
-        path=file.path,
-        key=".".join((*file.key, key)),
-        line=place.start.line + 1 if place else None,
-        range=place,
-    )
-    written = str(value).lower() if isinstance(value, bool) else str(value)
-    return _Claim(written, origin, file.void or (None if _is_valid(key, value, invocation) else _STOPS))
+def _claim(key: tuple[str, ...], file: _File, invocation: Invocation) -> _Claim:
+    value = _at(file.table, key)
+    fault = value_fault(key[-1], value, invocation.version)
+    void = file.void
+    if fault and void is None:
+        void = _Void(_STOPS, "refused")
+    elif fault and void and void.kind == "dropped":
+        void = replace(void, kind="refused")
+    return _Claim(_written(value), file.origin(key), void, fault)
 
 
-def _is_valid(key: str, value: object, invocation: Invocation) -> bool:
-    if key == _NO_CACHE:
-        return isinstance(value, bool) or value in _BOOLEANS.values()
-    if key == _LINK_MODE:
-        known = isinstance(value, str) and value in _LINK_MODES
-        return known and (value != "reflink" or invocation.since(_KNOWS_REFLINK))
-    return isinstance(value, str)
+def _at(table: Mapping[str, object], key: tuple[str, ...]) -> object:
+    value: object = table
+    for step in key:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
 
 
-def _rejected(table: Mapping[str, object], invocation: Invocation) -> str | None:
-    """A key for whose value uv rejects the whole table; only our own keys are judged, `link-mode` last."""
-    keys = (_CACHE_DIR, _NO_CACHE, _LINK_MODE)
-    return next((key for key in keys if key in table and not _is_valid(key, table[key], invocation)), None)
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# --- what uv refuses ----------------------------------------------------------------------
+
+
+def _rejected_words(invocation: Invocation, read_text: ReadText) -> Iterator[Rejected]:
+    """Options and variables that uv refuses."""
+    for key in _OPTIONS:
+        for claim in _given(key, invocation):
+            if claim.fault:
+                yield Rejected(origin=claim.origin, value=claim.value, fault=claim.fault, stops=True)
+    if (given := _config_file(invocation)) and read_text(invocation.directory / given.value) is None:
+        yield Rejected(origin=given.origin, value=given.value, fault="must name a file", stops=True)
+    no_system = invocation.environ.get(_NO_SYSTEM_CONFIG)
+    looked_at = invocation.since(_MAY_SKIP_SYSTEM_FILE) and not (given or _no_config(invocation))
+    if looked_at and no_system is not None and no_system.lower() not in _BOOLEANS:
+        origin = Origin(kind="environment", key=_NO_SYSTEM_CONFIG)
+        yield Rejected(origin=origin, value=no_system, fault="must be `true` or `false`", stops=True)
+
+
+def _rejected_in(files: Iterable[_File]) -> Iterator[Rejected]:
+    """What uv refuses in the files it reads."""
+    for file in files:
+        if file.void is None or file.void.kind == "dropped":
+            yield from file.rejections()
 
 
 # --- the files uv reads -------------------------------------------------------------------
@@ -235,9 +418,12 @@ def _rejected(table: Mapping[str, object], invocation: Invocation) -> str | None
 
 def _files(root: Path, invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
     """Every file that uv reads, or that looks as if it should, in uv's order."""
+    if invocation.script:
+        yield from _script(invocation.script, invocation, read_text)
     config_file = _config_file(invocation)
     if config_file:
-        yield from _uv_toml(config_file.origin.kind, invocation.directory / config_file.value, read_text)
+        path = invocation.directory / config_file.value
+        yield from _uv_toml(config_file.origin.kind, path, invocation, read_text)
     overruling = config_file or _no_config(invocation)
     for file in (
         *_project_files(root, invocation, read_text),
@@ -245,7 +431,10 @@ def _files(root: Path, invocation: Invocation, read_text: ReadText) -> Iterator[
         *_user_file(invocation, read_text),
         *_system_file(invocation, read_text),
     ):
-        yield replace(file, void=f"{_name(overruling)} keeps uv from reading the file") if overruling else file
+        if overruling:
+            reason = f"{_name(overruling)} keeps uv from reading the file"
+            file = replace(file, void=_Void(reason, by=overruling.origin))  # noqa: PLW2901  (one of two, then yielded)
+        yield file
 
 
 def _config_file(invocation: Invocation) -> _Claim | None:
@@ -263,15 +452,18 @@ def _project_files(root: Path, invocation: Invocation, read_text: ReadText) -> I
     """From the root upwards to the first file that counts: a uv.toml, or a `[tool.uv]` that uv takes."""
     for directory in (root, *root.parents):
         kind = "project" if directory == root else "parent"
-        of_uv = tuple(_uv_toml(kind, directory / "uv.toml", read_text))
-        of_project = tuple(_pyproject(kind, directory / "pyproject.toml", read_text))
+        of_uv = tuple(_uv_toml(kind, directory / _UV_TOML, invocation, read_text))
         yield from of_uv
-        for file in of_project:
-            rejected = _rejected(file.table, invocation)
+        for file in _pyproject(kind, directory / MANIFEST, invocation, read_text):
             if of_uv:
-                yield replace(file, void="the `uv.toml` beside it replaces the whole `[tool.uv]` table")
-            elif rejected:
-                yield replace(file, void=f"uv rejects this `{rejected}`, and with it the whole `[tool.uv]` table")
+                beside = Origin(kind=kind, path=of_uv[0].path)
+                yield replace(
+                    file, void=_Void("the `uv.toml` beside it replaces the whole `[tool.uv]` table", by=beside)
+                )
+            elif file.faults:
+                key = file.faults[0].key
+                reason = f"uv rejects this `{'.'.join(key)}`, and with it the whole `[tool.uv]` table"
+                yield replace(file, void=_Void(reason, "dropped", file.origin(key)))
             else:
                 yield file
                 return
@@ -282,12 +474,13 @@ def _project_files(root: Path, invocation: Invocation, read_text: ReadText) -> I
 def _member_files(root: Path, invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
     """What stands below the root, down to where uv is run."""
     upwards = (invocation.directory, *invocation.directory.parents)
+    void = _Void("uv reads settings at the root of the workspace, not in its members")
     for below in takewhile(root.__ne__, upwards if root in upwards else ()):
         for file in (
-            *_uv_toml("project", below / "uv.toml", read_text),
-            *_pyproject("project", below / "pyproject.toml", read_text),
+            *_uv_toml("project", below / _UV_TOML, invocation, read_text),
+            *_pyproject("project", below / MANIFEST, invocation, read_text),
         ):
-            yield replace(file, void="uv reads settings at the root of the workspace, not in its members")
+            yield replace(file, void=void)
 
 
 def _user_file(invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
@@ -296,13 +489,13 @@ def _user_file(invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
         directory = _absolute(environ.get("APPDATA"), home) or home / "AppData" / "Roaming"
     else:
         directory = _absolute(environ.get("XDG_CONFIG_HOME"), home) or home / ".config"
-    return _uv_toml("user", directory / "uv" / "uv.toml", read_text)
+    return _uv_toml("user", directory / "uv" / _UV_TOML, invocation, read_text)
 
 
 def _system_file(invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
     """The first there is, in versions of uv that read one, and unless a variable forbids it."""
     environ, path = invocation.environ, type(invocation.home)
-    forbidden = _BOOLEANS.get(environ.get("UV_NO_SYSTEM_CONFIG", "").lower()) == "true"
+    forbidden = _BOOLEANS.get(environ.get(_NO_SYSTEM_CONFIG, "").lower()) == "true"
     if not invocation.since(_READS_SYSTEM_FILE) or (forbidden and invocation.since(_MAY_SKIP_SYSTEM_FILE)):
         return
     if invocation.platform is Platform.WINDOWS:
@@ -312,22 +505,32 @@ def _system_file(invocation: Invocation, read_text: ReadText) -> Iterator[_File]
         named = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
         directories = [path(directory) for directory in (*takewhile(bool, named), "/etc")]
     for directory in directories:
-        if file := next(_uv_toml("system", directory / "uv" / "uv.toml", read_text), None):
+        if file := next(_uv_toml("system", directory / "uv" / _UV_TOML, invocation, read_text), None):
             yield file
             return
 
 
-def _uv_toml(kind: str, path: Path, read_text: ReadText) -> Iterator[_File]:
+def _uv_toml(kind: str, path: Path, invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
     text = read_text(path)
     if text is not None:
-        yield _File(kind, path, (), text, _table(text, ()) or {})
+        table = _table(text, ()) or {}
+        yield _File(kind, path, (), text, table, tuple(faults(table, "uv.toml", invocation.version)))
 
 
-def _pyproject(kind: str, path: Path, read_text: ReadText) -> Iterator[_File]:
+def _pyproject(kind: str, path: Path, invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
     """Nothing for one without `[tool.uv]`, at which uv does not even stop."""
     text = read_text(path)
     if text is not None and (table := _table(text, _TOOL_UV)) is not None:
-        yield _File(kind, path, _TOOL_UV, text, table)
+        yield _File(kind, path, _TOOL_UV, text, table, tuple(faults(table, kind, invocation.version)))
+
+
+def _script(path: Path, invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
+    """The table in the block of the script, which uv reads whatever it is told of other files."""
+    text = read_text(path)
+    found = scripts.block(text) if text is not None else None
+    if text is not None and found is not None:
+        table = _table(found.toml, _TOOL_UV) or {}
+        yield _File("script", path, _TOOL_UV, text, table, tuple(faults(table, "script", invocation.version)))
 
 
 @lru_cache(maxsize=16)

@@ -514,12 +514,17 @@ def _gather(lines: _Lines, at: int, opening: _Opening) -> tuple[list[list[str]],
                 at += len(run) - 1
             case _Kind.ELSE | _Kind.OTHER:
                 break
-        if kind is _Kind.CAUSE:
-            closed = False
-        elif kind not in {_Kind.MORE, _Kind.OTHER}:
-            closed = closed or kind is not _Kind.GAP or not line.strip(" │|")
+        closed = _closes(kind, line, closed=closed)
         at += 1
     return (parts if drawn else []), at
+
+
+def _closes(kind: _Kind, line: str, *, closed: bool) -> bool:
+    """Whether a part has ended with a line, so that nothing indented belongs to it any more."""
+    if kind is _Kind.CAUSE:
+        return False
+    goes_on = kind in {_Kind.MORE, _Kind.OTHER} or (kind is _Kind.GAP and bool(line.strip(" │|")))
+    return closed or not goes_on
 
 
 def _gather_log(lines: _Lines, at: int, opening: _Opening) -> tuple[list[list[str]], int]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from uv_link_doctor.engine.model import DoctorError, TextEdit, Transcript
+from uv_link_doctor.engine.model import DoctorError, Places, TextEdit, Transcript
+from uv_link_doctor.host.places import places as look_at_places
 from uv_link_doctor.host.process import run
 from uv_link_doctor.host.state import state_directory, write_atomically
 
@@ -28,6 +29,14 @@ class Run(Protocol):
     ) -> Transcript: ...
 
 
+class LookAtPlaces(Protocol):
+    """Looks at cache and environment; see `host.places.places`."""
+
+    def __call__(  # noqa: D102  (as above)
+        self, cache: Path, environment: Path, *, environ: Mapping[str, str], passive: bool
+    ) -> Places: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """All that an examination may ask of the machine beyond looking at the project's own directories."""
@@ -41,6 +50,8 @@ class Host:
     run: Run
     state: Path
     """The directory in which projects are remembered."""
+    places: LookAtPlaces = look_at_places
+    """Both ends of a link; a server may remember what it was told. See `host.places.places`."""
 
 
 def local_host() -> Host:

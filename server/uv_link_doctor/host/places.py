@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
+from time import monotonic
 
 from uv_link_doctor.engine.model import Operation, Place, Places, Trial
 from uv_link_doctor.host.environment import followed
+from uv_link_doctor.host.foresight import foresee, takes_back
+from uv_link_doctor.host.inodes import CASEFOLD, FICLONE, Inode, inode_of
+from uv_link_doctor.host.mounts import Mount, landing_directory, mount_of, mount_table, nearest_directory
+from uv_link_doctor.host.synced import synced_by
 
 if sys.platform == "linux":
     import fcntl
@@ -26,20 +29,45 @@ _NETWORK_FUSE = frozenset(
     | {"mount-s3", "mountpoint-s3", "onedriver", "rclone", "s3fs", "seaweedfs", "smbnetfs", "sshfs"}
 )
 """What stands behind `fuse.` for them; of other FUSE servers nobody can say."""
-_ONEDRIVE_VARIABLES = ("OneDriveCommercial", "OneDriveConsumer", "OneDrive")
-_MOUNTINFO_ESCAPE = re.compile(r"\\([0-7]{3})")
+_TOLD_BY_INODE = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
+"""File systems that are asked about an open directory."""
+_MOST_REMEMBERED = 64
 _TRIAL_BYTES = b"uv-link-doctor\n" * 512
 """Some blocks: a file system may keep a shorter file in its inode, where nothing can be cloned."""
 
 
 def places(cache: Path, environment: Path, *, environ: Mapping[str, str], passive: bool) -> Places:
-    """Both ends of a link and, unless `passive`, what a trial between them said; never raises."""
+    """Both ends of a link and what a trial between them said, or what is sure to happen (`passive`); never raises."""
     environment = followed(environment)
     return Places(
         cache=place(cache, environ=environ),
         environment=place(environment, environ=environ),
-        trial=Trial() if passive else try_links(cache, environment),
+        trial=foresee(cache, environment) if passive else try_links(cache, environment),
     )
+
+
+class PlacesMemory:
+    """What `places` said, kept until it might be wrong; threads may share one."""
+
+    def __init__(self, *, seconds: float = 30, clock: Callable[[], float] = monotonic) -> None:
+        """`seconds` is how old an answer may grow: no event tells of space used up or of a `chattr`."""
+        self._seconds = seconds
+        self._clock = clock
+        self._kept: dict[object, tuple[object, float, Places]] = {}
+
+    def places(self, cache: Path, environment: Path, *, environ: Mapping[str, str], passive: bool) -> Places:
+        """As the function of this name; asked again at once where a mount, a directory or its permissions changed."""
+        environment = followed(environment)
+        question = (cache, environment, passive, frozenset(environ.items()))
+        state = (mount_table(), _identity(cache), _identity(landing_directory(environment)))
+        before, since, answer = self._kept.get(question, (None, 0.0, None))
+        if answer is None or before != state or self._clock() - since >= self._seconds:
+            self._kept.pop(question, None)
+            answer = places(cache, environment, environ=environ, passive=passive)
+            self._kept[question] = (state, self._clock(), answer)
+            for oldest in list(self._kept)[:-_MOST_REMEMBERED]:
+                self._kept.pop(oldest, None)
+        return answer
 
 
 def place(path: Path, *, environ: Mapping[str, str]) -> Place:
@@ -49,8 +77,9 @@ def place(path: Path, *, environ: Mapping[str, str]) -> Place:
     the device stay unknown. Like every look at a path, this waits for a network server that has gone.
     """
     directory = nearest_directory(path)
-    mount = _mount(directory)
-    free_bytes, read_only = _space(directory)
+    mount = mount_of(directory)
+    inode = inode_of(directory) if mount and mount.filesystem in _TOLD_BY_INODE else None
+    free_bytes, free_inodes, read_only = _space(directory)
     return Place(
         path=directory,
         mount_point=mount.mount_point if mount else _mount_point(directory),
@@ -59,25 +88,34 @@ def place(path: Path, *, environ: Mapping[str, str]) -> Place:
         free_bytes=free_bytes,
         read_only=read_only,
         network=is_network(mount) if mount else _is_share(directory),
-        synced_by=_synced_by(path, directory, environ),
+        synced_by=synced_by(path, environ=environ),
+        fuse=_fuse_server(mount) if mount else None,
+        overlay=mount.filesystem == "overlay" if mount else None,
+        windows_drive=_is_windows_drive(mount) if mount else None,
+        case_sensitive=_case_sensitive(mount, inode) if mount else None,
+        free_inodes=free_inodes,
+        subvolume=inode.subvolume if inode else None,
     )
 
 
 def try_links(cache: Path, environment: Path) -> Trial:
     """What happens to one temporary file of the cache when it is linked, cloned and copied into the environment.
 
-    The environment's nearest directory serves where there is none yet; a cache that does not exist is not made, and
-    nothing is tried. A cache that takes no file gives `Operation.WRITE` alone. Clones are tried on Linux only. Nothing
-    stays behind, not even after an interrupt. Never raises an OSError.
+    Names are made in its site-packages or, where there is none yet, in the nearest directory; a cache that does not
+    exist is not made, and nothing is tried. A cache that takes no file gives `Operation.WRITE` alone. Clones are tried
+    on Linux only. Nothing stays behind, not even after an interrupt: where no file could be removed again
+    (`chattr +a`), the answer is foreseen. Never raises an OSError.
 
     The file is our own and new: it says nothing of cache files that belong to somebody else (`protected_hardlinks`)
     or are tied to a synced folder.
     """
-    if not os.path.isdir(cache):  # noqa: PTH112  (`Path.is_dir` raises where a parent may not be searched)
+    if not os.path.isdir(cache):  # noqa: PTH112  (see `nearest_directory`)
         return Trial()
     name = f".uv-link-doctor-{os.urandom(8).hex()}"
     source = cache / name
-    directory = nearest_directory(environment)
+    directory = landing_directory(environment)
+    if not (takes_back(cache) and takes_back(directory)):
+        return foresee(cache, environment)
     targets = {operation: directory / f"{name}-{operation}" for operation in _WAYS}
     try:
         return _trial(source, targets)
@@ -88,41 +126,6 @@ def try_links(cache: Path, environment: Path) -> Trial:
             # It came while we were removing: once more.
             _remove(source, *targets.values())
             raise
-
-
-def nearest_directory(path: Path) -> Path:
-    """The path itself or its nearest ancestor that is a directory, absolute, with symbolic links as they are."""
-    path = path.absolute()
-    for candidate in (path, *path.parents):
-        if os.path.isdir(candidate):  # noqa: PTH112  (see `try_links`)
-            return candidate
-    return Path(path.anchor)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5))."""
-
-    mount_point: str
-    filesystem: str
-    device: str
-    options: frozenset[str]
-    """Of the mount and of its file system."""
-
-
-def find_mount(table: str, mount_id: int) -> Mount | None:
-    """A mount by its id in the text of `/proc/self/mountinfo`; None where it is not, or its line is not understood."""
-    line = re.search(rf"^{mount_id} .*$", table, re.MULTILINE)
-    left, _, right = line[0].partition(" - ") if line else ("", "", "")
-    mount, filesystem = left.split(" "), right.split(" ")
-    if len(mount) < 6 or len(filesystem) < 3:
-        return None
-    return Mount(
-        mount_point=_unescaped(mount[4]),
-        filesystem=filesystem[0],
-        device=_unescaped(filesystem[1]),
-        options=frozenset(mount[5].split(",")) | frozenset(_unescaped(filesystem[2]).split(",")),
-    )
 
 
 def is_network(mount: Mount) -> bool | None:
@@ -139,25 +142,6 @@ def is_network(mount: Mount) -> bool | None:
     if kind != "fuse":
         return False
     return True if server in _NETWORK_FUSE else None
-
-
-def mac_client(path: Path, home: Path) -> str | None:
-    """The cloud client in whose folder a path of macOS lies; both paths without symbolic links.
-
-    Apple's File Provider keeps `~/Library/CloudStorage/<Provider>-<account>`, iCloud `~/Library/Mobile Documents`.
-    """
-    library = home / "Library"
-    if path.is_relative_to(library / "Mobile Documents"):
-        return "iCloud Drive"
-    storage = library / "CloudStorage"
-    if path.is_relative_to(storage) and path != storage:
-        return path.relative_to(storage).parts[0].partition("-")[0]
-    return None
-
-
-def sync_root_provider(info: bytes) -> str | None:
-    """The provider's name in a `CF_SYNC_ROOT_STANDARD_INFO`: 256 UTF-16 units from byte 28 on (cfapi.h)."""
-    return info[28:540].decode("utf-16-le", errors="replace").partition("\0")[0] or None
 
 
 def _trial(source: Path, targets: Mapping[Operation, Path]) -> Trial:
@@ -196,10 +180,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _clone(source: Path, target: Path) -> None:
     if sys.platform == "linux":
-        # `_IOW(0x94, 9, int)` (linux/fs.h), whose direction bits some architectures encode differently.
-        elsewhere = os.uname().machine.startswith(("alpha", "mips", "ppc", "sparc"))
         with source.open("rb") as original, target.open("xb") as clone:
-            fcntl.ioctl(clone, 0x80049409 if elsewhere else 0x40049409, original.fileno())
+            fcntl.ioctl(clone, FICLONE, original.fileno())
 
 
 _WAYS: dict[Operation, Callable[[Path, Path], None]] = {
@@ -224,25 +206,32 @@ def _remove(*paths: Path) -> None:
             continue
 
 
-def _mount(directory: Path) -> Mount | None:
-    """The mount a directory is on, by the kernel's own word; None where there is no such word."""
-    if sys.platform != "linux":
-        return None
+def _identity(path: Path) -> tuple[object, ...]:
+    """What tells a directory from another one that takes its place, and who may do what in it."""
+    directory = nearest_directory(path)
     try:
-        handle = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-        try:
-            facts = Path(f"/proc/self/fdinfo/{handle}").read_text(encoding="ascii")
-        finally:
-            os.close(handle)
-        mount_id = re.search(r"^mnt_id:\s*(\d+)", facts, re.MULTILINE)
-        table = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+        status = directory.stat()
     except OSError:
-        return None
-    return find_mount(table, int(mount_id[1])) if mount_id else None
+        return (directory,)
+    return directory, status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_gid
 
 
-def _unescaped(field: str) -> str:
-    return _MOUNTINFO_ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), field)
+def _fuse_server(mount: Mount) -> str | None:
+    kind, _, server = mount.filesystem.partition(".")
+    return server if kind in {"fuse", "fuseblk"} else None
+
+
+def _is_windows_drive(mount: Mount) -> bool:
+    """WSL 1 has a file system for it, WSL 2 shows it by 9p or virtiofs (its src/linux/init/drvfs.cpp)."""
+    shown = mount.device.startswith("drvfs") or any(option.startswith("aname=drvfs") for option in mount.options)
+    return mount.filesystem == "drvfs" or (mount.filesystem in {"9p", "virtiofs"} and shown)
+
+
+def _case_sensitive(mount: Mount, inode: Inode | None) -> bool | None:
+    """Whether names that differ in case only are two; on ext4 and in memory each directory may say (`chattr +F`)."""
+    if mount.filesystem in {"exfat", "msdos", "vfat"}:
+        return False
+    return None if inode is None else not (inode.flags & CASEFOLD or inode.xfs_ascii_ci)
 
 
 def _mount_point(directory: Path) -> str | None:
@@ -257,48 +246,15 @@ def _is_share(directory: PurePath) -> bool | None:
     return True if drive.startswith("\\\\") and not drive.startswith(("\\\\?\\", "\\\\.\\")) else None
 
 
-def _space(directory: Path) -> tuple[int | None, bool | None]:
-    """The bytes that we may still write, and whether the mount or its file system is read-only."""
+def _space(directory: Path) -> tuple[int | None, int | None, bool | None]:
+    """The bytes that we may still write, the files we may make, and whether mount or file system is read-only."""
     try:
         if sys.platform == "win32":
             import shutil  # noqa: PLC0415  (statvfs answers both elsewhere)
 
-            return shutil.disk_usage(directory).free, None
+            return shutil.disk_usage(directory).free, None, None
         status = os.statvfs(directory)
     except OSError:
-        return None, None
-    return status.f_bavail * status.f_frsize, bool(status.f_flag & os.ST_RDONLY)
-
-
-def _synced_by(path: Path, directory: Path, environ: Mapping[str, str]) -> str | None:
-    real = Path(os.path.realpath(path))
-    for variable in _ONEDRIVE_VARIABLES:
-        root = Path(environ.get(variable, ""))
-        if root.is_absolute() and real.is_relative_to(os.path.realpath(root)):
-            return "OneDrive"
-    if sys.platform == "win32":
-        return _sync_root(directory)
-    if sys.platform == "darwin":
-        return mac_client(real, Path(os.path.realpath(Path.home())))
-    return None
-
-
-def _sync_root(directory: Path) -> str | None:
-    """The provider of the cloud sync root a directory is in, by the driver's word; unverified.
-
-    `CfGetSyncRootInfoByPath` (cfapi.h, Windows 10 1709) takes an existing path, 1 for the standard information, a
-    buffer and its size. Any result but S_OK says that there is no root, or nobody to ask.
-    """
-    if sys.platform == "win32":
-        import ctypes  # noqa: PLC0415  (needed nowhere else)
-
-        info = ctypes.create_string_buffer(1056 + 65536)
-        written = ctypes.c_uint32()
-        try:
-            ask = ctypes.WinDLL("CldApi.dll").CfGetSyncRootInfoByPath
-        except (OSError, AttributeError):
-            return None
-        path, size = ctypes.c_wchar_p(str(directory)), ctypes.c_uint32(len(info))
-        if ask(path, 1, info, size, ctypes.byref(written)) == 0:
-            return sync_root_provider(info.raw)
-    return None
+        return None, None, None
+    free_inodes = status.f_favail if status.f_files else None
+    return status.f_bavail * status.f_frsize, free_inodes, bool(status.f_flag & os.ST_RDONLY)

@@ -38,6 +38,8 @@ class ProjectState:
     """The last run that ended in a link failure, so that a later look can explain it again."""
     journal: tuple[Step, ...] = ()
     """The oldest first."""
+    chosen: bool = False
+    """The user has installed it on purpose; saving a requirements.txt does so only then."""
 
 
 def state_directory() -> Path:
@@ -102,12 +104,14 @@ def _state(data: object) -> ProjectState:
             "copy_because": str() | None as cause,
             "last_failure": said,
             "journal": [*steps],
+            **later,
         }:
             return ProjectState(
                 root=root,
                 copy_because=cause,
                 last_failure=None if said is None else _transcript(said),
                 journal=tuple(map(_step, steps)),
+                chosen=later.get("chosen") is True,
             )
     raise ValueError(data)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from lsprotocol import types as lsp
 
 from uv_link_doctor.engine import toml_text
-from uv_link_doctor.engine.model import DoctorError, TextEdit
+from uv_link_doctor.engine.model import DoctorError, Places, TextEdit
 from uv_link_doctor.host import Host, edit, local_host, read_text
+from uv_link_doctor.host.places import PlacesMemory, places
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.sessions import DoctorServer
 
@@ -36,4 +38,10 @@ def editor_host(ls: DoctorServer) -> Host:
         ls.edited[path] = wanted.apply(text)
         return False
 
-    return replace(local_host(), read_text=read, edit=change)
+    memory = PlacesMemory()
+
+    def look(cache: Path, environment: Path, *, environ: Mapping[str, str], passive: bool) -> Places:
+        """What can be known without a trial is remembered; a trial is made to know how it is now."""
+        return (memory.places if passive else places)(cache, environment, environ=environ, passive=passive)
+
+    return replace(local_host(), read_text=read, edit=change, places=look)

@@ -14,10 +14,12 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from uv_link_doctor import doctor, repair
 from uv_link_doctor.engine import formats, shells
-from uv_link_doctor.engine.model import Code, DoctorError, Examination
+from uv_link_doctor.engine import hover as words
+from uv_link_doctor.engine.model import Code, DoctorError, Examination, Position
 from uv_link_doctor.engine.redact import redacted
 from uv_link_doctor.engine.report import document
 from uv_link_doctor.host.private import private_of
+from uv_link_doctor.host.state import load
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.looks import (
     apply_remedy,
@@ -31,6 +33,7 @@ from uv_link_doctor.lsp.looks import (
 )
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.options import OnSave, Options
+from uv_link_doctor.project import directory_of, may_install_on_save
 from uv_link_doctor.reporting import sections_of
 
 AUTO_SAVE_SECONDS = 10.0
@@ -53,7 +56,7 @@ def look_around(ls: DoctorServer) -> None:
 
 async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> None:
     """Reads the project and shows what is wrong already; starts nothing and writes nothing."""
-    path = trigger(params.text_document.uri)
+    path = trigger(ls, params.text_document.uri)
     if path is None:
         return
     ls.opened[path] = params.text_document.uri
@@ -67,13 +70,13 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
             # What uv has begun to write meanwhile is not broken, and what a run has shown is newer.
             if not session.lock.locked() and session.examination is before:
                 ls.show(session, found)
+        with suppress(DoctorError):  # It may have been typed in meanwhile.
+            session.weight = await doctor.weigh(path, ls.host, ls.options_for(path))
 
 
 def did_close(ls: DoctorServer, params: lsp.DidCloseTextDocumentParams) -> None:
     """From here on, what is on disk counts; the diagnostics stay."""
-    path = trigger(params.text_document.uri)
-    if path is not None:
-        ls.opened.pop(path, None)
+    ls.opened.pop(Path(uris.to_fs_path(params.text_document.uri) or ""), None)
 
 
 def will_save(ls: DoctorServer, params: lsp.WillSaveTextDocumentParams) -> None:
@@ -96,8 +99,12 @@ async def did_save(ls: DoctorServer, params: lsp.DidSaveTextDocumentParams) -> N
     """Starts what the setting `onSave` says: at once, or for an auto-save when the file has been left alone."""
     uri = params.text_document.uri
     await ls.settings_known()
-    if trigger(uri) is None:
+    path = trigger(ls, uri)
+    if path is None:
+        forget(ls, uri)
         return
+    if uri in ls.workspace.text_documents:
+        ls.opened[path] = uri  # A script that has just begun to say what it needs was none when it was opened.
     if uri in ls.auto_saved:
         ls.auto_saved.discard(uri)
         wait_for_quiet(ls, uri)
@@ -122,17 +129,50 @@ def quiet(ls: DoctorServer, uri: str) -> None:
 
 def saved(ls: DoctorServer, uri: str) -> None:
     """Queues the run that a saved file asks for; the last save of a manifest wins, a run under way goes on."""
-    path = trigger(uri)
-    assert path is not None  # noqa: S101  (only triggers get here)
+    path = trigger(ls, uri)
+    if path is None:
+        return  # In its quiet time it has ceased to be one.
     options = ls.options_for(path)
     if options.on_save is OnSave.OFF:
         return
     with showing_problems(ls, path):
         session, manifest = session_for(ls, path)
-        if options.on_save is OnSave.CHECK or not options.trusted:
+        chosen = load(ls.host.state, session.root).chosen
+        installs = may_install_on_save(manifest, ls.host.read_text, chosen=chosen)
+        if options.on_save is OnSave.CHECK or not options.trusted or not installs:
             ls.start(check_and_show(ls, session, path))
         else:
             install_soon(ls, session, manifest.path)
+
+
+async def hover(ls: DoctorServer, params: lsp.HoverParams) -> lsp.Hover | None:
+    """What is known already of the setting or the requirement at the cursor; nothing is tried for it."""
+    path = trigger(ls, params.text_document.uri)
+    if path is None:
+        return None
+    with suppress(DoctorError):  # What keeps us from looking is shown as a diagnostic.
+        session, manifest = session_for(ls, path)
+        project = session.examination.project if session.examination else None
+        if project is None or project.manifest != manifest:
+            project = (await doctor.read_case(path, ls.host, ls.options_for(path), ask=False)).project
+        known = words.Known(project=project, places=session.places, weight=session.weight)
+        position = Position(params.position.line, params.position.character)
+        if found := words.hover(path, ls.host.read_text(path) or "", position, known):
+            place, said = found
+            return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, said), convert.lsp_range(place))
+    return None
+
+
+def forget(ls: DoctorServer, uri: str) -> None:
+    """Takes back what was said of a script that no longer says what it needs."""
+    path = Path(uris.to_fs_path(uri) or "")
+    ls.opened.pop(path, None)
+    ls.drop_problem(path)
+    session = ls.sessions.pop(path, None)
+    if session is not None:
+        for shown in session.published:
+            ls.publish(shown, [])
+        ls.tell(path)
 
 
 def code_action(ls: DoctorServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
@@ -174,9 +214,11 @@ async def check_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
 
 def cancel_command(ls: DoctorServer, *arguments: Any) -> None:
     """Ends the run of a project, and what waits for its end."""
-    path = root_argument(arguments)
+    path = meant = root_argument(arguments)
+    with suppress(DoctorError):  # What can no longer be read can still be going on.
+        meant = session_for(ls, path)[0].root
     for session in ls.sessions.values():
-        if session.root == path or path.is_relative_to(session.root):
+        if session.root in {path, meant} or path.is_relative_to(session.root):
             session.waiting.clear()
             session.stop.set()
 
@@ -194,8 +236,9 @@ async def report_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     path = root_argument(arguments)
     with answering_problems():
         examination, options = await known(ls, path)
+        costs = await doctor.measure(path, ls.host, options)
     private = private_of(ls.host.environ, options.environment)
-    told = redacted(sections_of(examination, ls.host, options), private)
+    told = redacted(sections_of(examination, ls.host, options, costs=costs), private)
     return {"document": redacted(document(examination), private), "markdown": formats.as_markdown(told)}
 
 
@@ -235,7 +278,9 @@ async def page(ls: DoctorServer, params: Any) -> dict[str, str]:
     path = root_of(params)
     with answering_problems():
         examination, options = await known(ls, path)
-    body = formats.html_body(sections_of(examination, ls.host, options), buttons=True)
+        session, _ = session_for(ls, path)
+    sections = sections_of(examination, ls.host, options, costs=(session.weight, None))
+    body = formats.html_body(sections, buttons=True)
     return {"title": f"uv Link Doctor: {path.name}", "style": formats.STYLE, "body": body}
 
 
@@ -246,7 +291,7 @@ async def terminal_command(ls: DoctorServer, params: Any) -> dict[str, str]:
         _, manifest = session_for(ls, path)
         options = ls.options_for(path)
         command = await doctor.sync_command(manifest.path, ls.host, options)
-    terminal, directory = str(getattr(params, "terminal", None) or "sh"), manifest.path.parent
+    terminal, directory = str(getattr(params, "terminal", None) or "sh"), directory_of(manifest)
     return {"command": shells.typed(command, directory=directory, variables=options.environment, terminal=terminal)}
 
 

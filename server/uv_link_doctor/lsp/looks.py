@@ -17,6 +17,7 @@ from uv_link_doctor.engine.model import (
     DoctorError,
     Examination,
     Finding,
+    Kind,
     Manifest,
     Remedy,
     RemedyKind,
@@ -30,57 +31,65 @@ from uv_link_doctor.lsp.progress import QUIET_SECONDS, progress
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.lsp.status import State
 from uv_link_doctor.options import Options, Trace
-from uv_link_doctor.project import TRIGGERS, find_manifest, member_manifests, workspace_root
+from uv_link_doctor.project import find_manifest, is_trigger, member_manifests, subject_of, workspace_root
 
 WRITING_SECONDS = 0.1
 """How long a save may take that is seen half-way."""
 
 
-def trigger(uri: str) -> Path | None:
+def trigger(ls: DoctorServer, uri: str) -> Path | None:
     """The path of a file whose save or opening concerns us; None for any other document."""
-    path = uris.to_fs_path(uri)
-    return Path(path) if path and Path(path).name in TRIGGERS else None
+    path = Path(uris.to_fs_path(uri) or "")
+    return path if path.name and is_trigger(path, ls.host.read_text) else None
 
 
 def session_for(ls: DoctorServer, path: Path) -> tuple[Session, Manifest]:
-    """The session of the environment that the path's project is installed into, and its manifest.
+    """The session of what the path is installed from, and its manifest; raises DoctorError.
 
-    Raises DoctorError.
+    A workspace has one. Files that `uv pip` installs have their own, in whose runs the workspace's take turns: both may
+    write to one environment.
     """
     manifest = find_manifest(path, ls.host.read_text)
-    root = workspace_root(manifest, ls.host.read_text)
-    return ls.sessions.setdefault(root, Session(root)), manifest
+    subject = subject_of(manifest, ls.host.read_text)
+    if subject not in ls.sessions:
+        root = workspace_root(manifest, ls.host.read_text)
+        shared = root if manifest.kind.by_pip else subject
+        ls.sessions[subject] = Session(subject, ls.locks.setdefault(shared, asyncio.Lock()))
+    return ls.sessions[subject], manifest
 
 
-def _inputs(ls: DoctorServer, root: Path, path: Path) -> object:
+def _inputs(ls: DoctorServer, path: Path) -> object:
     """What an install of the project would depend on at this moment; raises DoctorError.
 
     It is what is on disk that counts: uv does not see what is typed and not saved.
     """
     options = ls.options_for(path)
-    members = member_manifests(root, read_text)
-    return inputs(find_manifest(path, read_text), root, members, doctor.environ_of(ls.host, options), options)
+    manifest = find_manifest(path, read_text)
+    root = workspace_root(manifest, read_text)
+    members = member_manifests(root, read_text) if manifest.kind is Kind.UV else ()
+    return inputs(manifest, root, members, doctor.environ_of(ls.host, options), options)
 
 
-async def _settled_inputs(ls: DoctorServer, root: Path, path: Path) -> object:
+async def _settled_inputs(ls: DoctorServer, path: Path) -> object:
     """The same, asked again a moment later where it raises: an editor that writes in place shows half a file."""
     try:
-        return _inputs(ls, root, path)
+        return _inputs(ls, path)
     except DoctorError:
         await asyncio.sleep(WRITING_SECONDS)
-        return _inputs(ls, root, path)
+        return _inputs(ls, path)
 
 
 @contextmanager
 def showing_problems(ls: DoctorServer, path: Path) -> Iterator[None]:
     """Turns what the user can act on into a diagnostic of the file it is about, until the file can be looked at again.
 
-    A `uv.toml` need not belong to a project.
+    A `uv.toml` need not belong to a project, nor a Python file that has ceased to be a script meanwhile.
     """
     try:
         yield
     except DoctorError as error:
-        if path.name == "uv.toml" and error.location is None:
+        homeless = path.name == "uv.toml" or not is_trigger(path, ls.host.read_text)
+        if homeless and error.location is None:
             return
         finding = findings.problem(error, path)
         place = finding.location.path if finding.location else path
@@ -118,7 +127,7 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
         path = next(iter(session.waiting))
         agreed = session.waiting.pop(path)
         with showing_problems(ls, path):
-            now = await _settled_inputs(ls, session.root, path)
+            now = await _settled_inputs(ls, path)
             if not agreed and session.examination and _is_clean(session, session.examination, path, now):
                 ls.show(session, session.examination)
                 continue

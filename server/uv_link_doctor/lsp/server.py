@@ -27,6 +27,7 @@ FEATURES: dict[str, tuple[str, Any]] = {
     lsp.TEXT_DOCUMENT_DID_SAVE: ("did_save", None),
     lsp.TEXT_DOCUMENT_DID_CLOSE: ("did_close", None),
     lsp.TEXT_DOCUMENT_CODE_ACTION: ("code_action", _QUICK_FIXES),
+    lsp.TEXT_DOCUMENT_HOVER: ("hover", None),
 }
 """By the message: the function of `lsp.features` that answers it, and the options it is announced with."""
 REQUESTS = {

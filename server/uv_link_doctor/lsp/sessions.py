@@ -16,7 +16,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from uv_link_doctor import __version__
-from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Finding
+from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Finding, Places, Weight
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.protocol import DoctorProtocol
 from uv_link_doctor.options import Options
@@ -33,9 +33,10 @@ SETTINGS_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Session:
-    """What is going on with one environment: a workspace of uv has one, whichever member was saved."""
+    """What is going on with one project: a workspace of uv is one, whichever member was saved."""
 
     root: Path
+    """Of the workspace; of any other kind of project, its file (`Project.subject`)."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whatever installs or repairs: uv would wait for itself, and silently."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,6 +48,10 @@ class Session:
     """What goes on at this moment: RUNNING or WAITING; None between runs."""
     examination: Examination | None = None
     """The last look, whose findings the diagnostics show."""
+    places: Places | None = None
+    """What the last look that looked at them has learnt of cache and environment."""
+    weight: Weight | None = None
+    """What the project's packages come to; None until that was counted."""
     clean: dict[Path, tuple[object, object]] = field(default_factory=dict)
     """By manifest: what the last clean run depended on, and what it made."""
     asking: set[str] = field(default_factory=set)
@@ -70,6 +75,8 @@ class DoctorServer(LanguageServer):
         self.folder_options: dict[str, Options] = {}
         """By the URI of the workspace folder, where the client has settings for each."""
         self.sessions: dict[Path, Session] = {}
+        self.locks: dict[Path, asyncio.Lock] = {}
+        """By what shares an environment: the root of a workspace, or a script."""
         self.found: dict[str, list[lsp.Diagnostic]] = {}
         """By URI: what the last looks have found."""
         self.problems: dict[Path, tuple[str, lsp.Diagnostic]] = {}
@@ -139,9 +146,10 @@ class DoctorServer(LanguageServer):
     def show(self, session: Session, examination: Examination) -> None:
         """Makes the client show the findings of a look, and no older ones of the same project."""
         session.examination = examination
+        session.places = examination.places or session.places
         by_uri: dict[str, list[lsp.Diagnostic]] = {uri: [] for uri in session.published}
         for finding in self._wanted(session):
-            path = finding.location.path if finding.location else session.root / MANIFEST
+            path = finding.location.path if finding.location else self._manifest_of(session)
             by_uri.setdefault(self.uri_of(path), []).append(convert.diagnostic(finding, session.root))
         if examination.project is not None:
             by_uri.setdefault(self.uri_of(examination.project.manifest.path), [])
@@ -149,6 +157,10 @@ class DoctorServer(LanguageServer):
         for uri, diagnostics in by_uri.items():
             self.publish(uri, diagnostics)
         self.tell(session.root)
+
+    def _manifest_of(self, session: Session) -> Path:
+        project = session.examination.project if session.examination else None
+        return project.manifest.path if project else session.root / MANIFEST
 
     def _wanted(self, session: Session) -> tuple[Finding, ...]:
         """The findings of the last look that the user does not want to be spared."""

@@ -1,0 +1,42 @@
+"""Where else uv's cache could live so that links from there into an environment work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from uv_link_doctor.engine.model import Operation
+from uv_link_doctor.host.mounts import nearest_directory
+from uv_link_doctor.host.places import place, try_links
+
+
+def homes(cache: Path, environment: Path, project: Path, *, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Directories for the cache from which a hard link into the environment was tried and worked, the best first.
+
+    None of them lies in the project, in a synced folder or on the network, and none is made: the nearest directory
+    that exists is tried, with temporary files that are removed at once. Never raises.
+    """
+    return tuple(
+        home for home in _candidates(cache, environment, project, environ) if _serves(home, environment, environ)
+    )
+
+
+def _candidates(cache: Path, environment: Path, project: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    """The default place, and the outermost directory on the environment's mount that we may write to."""
+    default = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache") / "uv"
+    known = {cache}
+    mount = Path(place(environment, environ=environ).mount_point or "/")
+    above = [directory for directory in reversed(project.parents) if directory.is_relative_to(mount)]
+    outermost = next((directory for directory in above if os.access(directory, os.W_OK)), None)
+    for home in (default, outermost and outermost / ".cache" / "uv"):
+        if home and home.is_absolute() and home not in known and not home.is_relative_to(project):
+            known.add(home)
+            yield home
+
+
+def _serves(home: Path, environment: Path, environ: Mapping[str, str]) -> bool:
+    where = place(home, environ=environ)
+    if where.synced_by or where.network or where.read_only:
+        return False
+    return try_links(nearest_directory(home), environment).works.get(Operation.HARDLINK) is True
