@@ -1,5 +1,5 @@
 """What the doctor costs, held against what it is added to: `python3 tests/benchmark.py [initialize] [save] [install]
-[check] [explain]`.
+[check] [cache] [explain]`.
 
 Every figure is a ratio of two things that run by turns on the same machine, as the median of all rounds. It is no
 test: nothing passes or fails, and on a busy machine the rounds differ more than the goals allow.
@@ -36,6 +36,7 @@ from statistics import median
 from typing import Any, Self
 
 import pytest
+from kit.large_cache import large_cache
 from kit.logs import KINDS, log
 from kit.mounts import loop_mounted
 from kit.projects import UvProject, clean_environ, write_project
@@ -46,6 +47,9 @@ from uv_link_doctor.demo.wheels import build_wheel
 from uv_link_doctor.engine import plan, transcript
 from uv_link_doctor.engine.model import Transcript, Uv, Verdict
 from uv_link_doctor.host import local_host
+from uv_link_doctor.host.cache_move import move
+from uv_link_doctor.host.cache_repair import repair
+from uv_link_doctor.host.cache_scan import Trouble, Troubled, scan
 from uv_link_doctor.host.uv import find_uv
 from uv_link_doctor.options import Options
 
@@ -299,6 +303,76 @@ def check(folder: Path, rounds: int) -> Iterator[Comparison]:
     yield Comparison("  the same passively, as on opening a file", None, counted[True][1:])
 
 
+# --- a cache ------------------------------------------------------------------------------
+
+
+def cache(folder: Path, rounds: int) -> Iterator[Comparison]:
+    """Looking through a large cache, repairing all of it, and moving it; each against what coreutils and findutils do.
+
+    The files have second names, as in a cache that is in use. `UV_LINK_DOCTOR_FILES` is how many there are.
+    """
+    files = int(os.environ.get("UV_LINK_DOCTOR_FILES", "100000"))
+    place = large_cache(folder / "large cache", files)
+    (folder / "names").mkdir()
+    for number, file in enumerate(place.glob("archive-v0/*/*/**/*.py")):
+        (folder / "names" / str(number)).hardlink_to(file)
+    find = ["find", str(place), "-type", "f", "-links", "+1"]
+    looks: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    for _ in range(rounds + 1):
+        for complete, times in looks.items():
+            looked = took(scan, place, complete=complete)
+            times.append((looked, took(subprocess.run, find, check=True, stdout=subprocess.DEVNULL)))
+    yield Comparison(f"cache: which of {files} files' wheels are linked / find -links +1", 0.05, looks[False][1:])
+    yield Comparison("cache: a complete scan / find -links +1", 1.0, looks[True][1:])
+
+    repairs, moves, carries = [], [], []
+    for number in range(max(rounds // 3, 2)):
+        copied = seconds_of_a_copy(place, folder)
+        troubled = everything(place)
+        started = time.perf_counter()
+        done = repair(place, troubled)
+        repairs.append((time.perf_counter() - started - done.verifying, copied))
+        there = folder / f"moved {number}"
+        moves.append((took(move, place, there, leave_link=False), copied))
+        place = there
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as elsewhere:
+            copied = seconds_of_a_copy(place, Path(elsewhere))
+            carries.append((took(move, place, Path(elsewhere, "uv")), copied))
+    yield Comparison("cache: a repair of all its files, without verification / cp -a", 1.6, repairs)
+    yield Comparison("cache: a move within the file system / cp -a", 0.02, moves)
+    yield Comparison("cache: a move to another file system / cp -a", 0.9, carries)
+
+
+def seconds_of_a_copy(place: Path, folder: Path) -> float:
+    """What `cp -a` takes; nothing of it stays."""
+    copy = folder / "copy"
+    seconds = took(subprocess.run, ["cp", "-a", str(place), str(copy)], check=True)
+    shutil.rmtree(copy)
+    return seconds
+
+
+def took(work: Callable[..., object], *arguments: object, **options: object) -> float:
+    """The seconds that a call takes."""
+    started = time.perf_counter()
+    work(*arguments, **options)
+    return time.perf_counter() - started
+
+
+def everything(place: Path) -> list[Troubled]:
+    """Each entry of a cache, as if its files took no link."""
+    return [
+        Troubled(
+            package=entry.name,
+            version="1",
+            path=entry,
+            trouble=Trouble.REFUSED,
+            files=tuple(str(file.relative_to(entry)) for file in entry.rglob("*") if file.is_file()),
+            complete=True,
+        )
+        for entry in place.glob("archive-v0/*")
+    ]
+
+
 # --- explain ------------------------------------------------------------------------------
 
 WORDS = re.compile(
@@ -386,6 +460,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Path, int], Iterator[Comparison]], int]]
     "save": (save, 40),
     "install": (install, 12),
     "check": (check, 12),
+    "cache": (cache, 7),
     "explain": (explain, 7),
 }
 """What is measured, and how many rounds are counted."""

@@ -82,7 +82,9 @@ def cloud_folder(tmp_path: Path) -> Iterator[MountCloud]:
     """`cloud_folder("*/certifi/core.py")`: a folder that refuses further hard links to such files once synced."""
     numbers = count()
     with ExitStack() as stack:
-        yield lambda *convert: stack.enter_context(cloud_mounted(tmp_path / f"cloud{next(numbers)}", *convert))
+        yield lambda *convert, **more: stack.enter_context(
+            cloud_mounted(tmp_path / f"cloud{next(numbers)}", *convert, **more)
+        )
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ async def test_set_link_mode_makes_it_disappear(apply_edit, uv, example):
         editor.open(example.manifest)
         editor.save(example.manifest)
         (diagnostic,) = await editor.sees(example.manifest, "link-degraded")
-        (fix,) = [it for it in await editor.quick_fixes(example.manifest, diagnostic) if "Set `link-mode" in it.title]
+        (fix,) = [
+            it for it in await editor.quick_fixes(example.manifest, diagnostic) if "in pyproject.toml" in it.title
+        ]
         answer = await editor.accept(fix)
         assert answer["findings"] == []
         await editor.sees(example.manifest)

@@ -189,3 +189,30 @@ async def test_a_place_that_takes_no_file_will_fail(project, bind_mount, uv):
     assert "the next install will fail" in finding.message
     example.environ["UV_LINK_MODE"] = "copy"
     assert example.run(uv, "sync", "--reinstall").returncode == 2
+
+
+# --- what changes more than the project -----------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["Go ahead", "Not now"])
+async def test_the_cache_is_changed_only_after_a_word(answer, synced, uv):
+    first, outside = synced
+    outside.environ["UV_LINK_MODE"] = "hardlink"
+    assert first.run(uv, "sync", "--link-mode", "hardlink").returncode == 0
+    async with editing(outside.environ, outside.root, settings={"uvPath": str(uv)}) as editor:
+        editor.answers = lambda _: answer
+        editor.open(outside.manifest)
+        editor.save(outside.manifest)
+        (diagnostic,) = await editor.sees(outside.manifest, "link-failed")
+        (preferred,) = [it for it in await editor.quick_fixes(outside.manifest, diagnostic) if it.is_preferred]
+        assert preferred.title == "Give `certifi` fresh files in uv's cache, so that links work again"
+        done = await editor.accept(preferred)
+        (question,) = editor.questions
+        assert question.message.startswith(f"{preferred.title}? It gives `certifi` fresh files in uv's cache; ")
+        if answer == "Not now":
+            assert done["outcome"] == "failed"
+            assert outside.missing_files() != {}
+        else:
+            assert (done["outcome"], done["findings"]) == ("healthy", [])
+            assert outside.missing_files() == {}
+            assert min(linked(outside)) > 1

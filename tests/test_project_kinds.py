@@ -12,7 +12,7 @@ import pytest
 from kit.cloud import STOPS
 from kit.projects import UvProject
 
-from uv_link_doctor import doctor, repair
+from uv_link_doctor import doctor, journal, repair
 from uv_link_doctor.engine.model import DoctorError, Examination, Kind, Location, RemedyKind, Verdict
 from uv_link_doctor.engine.report import document
 from uv_link_doctor.engine.toml_text import offset_at
@@ -363,7 +363,7 @@ async def test_a_scripts_own_link_mode_is_set_in_its_block_and_taken_back(patien
     assert (repaired.verdict, repaired.findings) == (Verdict.HEALTHY, ())
     inserted = '#\n# [tool.uv]\n# link-mode = "copy"\n# ///'
     assert it.path.read_text(encoding="utf-8") == SCRIPT.replace("# ///\nimport", f"{inserted}\nimport")
-    await repair.undo(it.path, it.host)
+    await journal.undo(it.path, it.host)
     assert it.path.read_text(encoding="utf-8") == SCRIPT
 
 

@@ -13,8 +13,9 @@ import pytest
 from kit.fake_uv import Answer, FakeUv
 from kit.projects import UvProject
 
-from uv_link_doctor import doctor, repair
+from uv_link_doctor import doctor, journal, repair
 from uv_link_doctor.engine.model import DoctorError, Examination, Remedy, RemedyKind, TextEdit, Verdict
+from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.host import Host, local_host, state
 from uv_link_doctor.options import Options
 
@@ -57,7 +58,7 @@ class Patient:
         return await repair.apply(examination, offered(examination)[kind], self.host, self.options, stop=stop)
 
     async def undo(self) -> str:
-        return await repair.undo(self.project.manifest, self.host)
+        return await journal.undo(self.project.manifest, self.host)
 
     @property
     def state(self) -> state.ProjectState:
@@ -68,7 +69,7 @@ class Patient:
 
 
 def offered(examination: Examination) -> dict[RemedyKind, Remedy]:
-    return {remedy.kind: remedy for finding in examination.findings for remedy in finding.remedies}
+    return {remedy.kind: remedy for finding in examination.findings for remedy in actions(finding.remedies)}
 
 
 def codes(examination: Examination) -> list[str]:

@@ -80,10 +80,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, summary: str, example: str) -> _Parser:
-        epilog = f"Example: uv-link-doctor {example}"
-        added = commands.add_parser(
-            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
-        )
+        added = _add(commands, name, summary, example)
         added.set_defaults(command=name)
         added.add_argument("--json", action="store_true", help="print one JSON document on stdout")
         return added
@@ -114,9 +111,10 @@ def _parser() -> _Parser:
         metavar="KIND",
         help="apply these remedies, in this order",
     )
-    fix.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
-    fix.add_argument("--yes", action="store_true", help="do not ask; required off a terminal")
+    _add_consent(fix)
     fix.add_argument("--undo", action="store_true", help="take back the last change that a remedy made here")
+
+    _add_cache(_add(commands, "cache", "find, repair or move uv's cache by itself", "cache scan"))
 
     report = command("report", "tell everything known about a project, without what is private", "report -o report.md")
     _add_path(report)
@@ -131,6 +129,35 @@ def _parser() -> _Parser:
     server.add_argument("--stdio", action="store_true", help="speak over stdin and stdout (default)")
     server.add_argument("--tcp", metavar="HOST:PORT", help="listen for one client")
     return parser
+
+
+def _add(commands: argparse._SubParsersAction[_Parser], name: str, summary: str, example: str) -> _Parser:
+    epilog = f"Example: uv-link-doctor {example}"
+    return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog)
+
+
+def _add_cache(cache: _Parser) -> None:
+    actions = cache.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def action(name: str, summary: str, example: str) -> _Parser:
+        added = _add(actions, name, summary, f"cache {example}")
+        added.set_defaults(command="cache", action=name)
+        added.add_argument("--cache-dir", type=Path, metavar="DIR", help="a cache (default: the one in force here)")
+        added.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+        return added
+
+    scan = action("scan", "find entries that cannot be linked, or are damaged", "scan --complete")
+    scan.add_argument("--complete", action="store_true", help="look at every file, not only at the one that uv needs")
+    scan.add_argument("--hashes", action="store_true", help="look at the files' contents, too")
+    _add_consent(action("repair", "give the files that cannot be linked fresh ones", "repair --dry-run"))
+    move = action("move", "move all of it, and let uv's setting say so", "move /data/uv-cache --dry-run")
+    move.add_argument("destination", type=Path, metavar="DESTINATION", help="a place that does not exist, or is empty")
+    _add_consent(move)
+
+
+def _add_consent(parser: _Parser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask; required off a terminal")
 
 
 _FORMATS = ("text", "markdown", "json", "html")

@@ -6,23 +6,25 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from uv_link_doctor import doctor, repair
+from uv_link_doctor import doctor, journal, repair
+from uv_link_doctor.cache_commands import cache_command
 from uv_link_doctor.engine import findings, formats, report, text, transcript
 from uv_link_doctor.engine.model import Code, DoctorError, Examination, LinkMode, Platform, Remedy, Verdict
 from uv_link_doctor.engine.redact import redacted
+from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.host import Host, local_host
 from uv_link_doctor.host.private import private_of
 from uv_link_doctor.host.state import write_atomically
 from uv_link_doctor.options import Options
 from uv_link_doctor.reporting import sections_of
+from uv_link_doctor.terminal import agree, as_json, coloured, show_changes, stopped_by_signals, working_directory
 
 OK, COULD_NOT = 0, 2
 
@@ -58,13 +60,13 @@ async def sync(options: argparse.Namespace, host: Host) -> int:
     """Installs, explains and verifies."""
     uv_options = Options(sync_args=options.uv_args)
     link_mode = LinkMode(options.link_mode) if options.link_mode else None
-    stop = _stop_on_signals()
-    examination = await doctor.examine(
-        options.path, host, uv_options, link_mode=link_mode, on_line=_show_line, stop=stop
-    )
-    if not stop.is_set():
-        examination = await doctor.look_at_files(examination, host, uv_options)
-    return _ended(options, examination, stop)
+    with stopped_by_signals() as stop:
+        examination = await doctor.examine(
+            options.path, host, uv_options, link_mode=link_mode, on_line=_show_line, stop=stop
+        )
+        if not stop.is_set():
+            examination = await doctor.look_at_files(examination, host, uv_options)
+        return _ended(options, examination, stop)
 
 
 async def explain(options: argparse.Namespace, _: Host) -> int:
@@ -76,7 +78,7 @@ async def explain(options: argparse.Namespace, _: Host) -> int:
 async def fix(options: argparse.Namespace, host: Host) -> int:
     """Lists what would help, applies it, or takes it back."""
     if options.undo:
-        done = await repair.undo(options.path, host)
+        done = await journal.undo(options.path, host)
         print(json.dumps({"schema": report.SCHEMA, "undone": done}) if options.json else f"Undone: {done}")
         return OK
     found = await doctor.check(options.path, host, Options())
@@ -92,21 +94,20 @@ async def fix(options: argparse.Namespace, host: Host) -> int:
         _print(options, found)
     else:
         for remedy in remedies:
-            _show_changes(remedy)
+            show_changes(remedy)
     return OK
 
 
 async def _apply(options: argparse.Namespace, host: Host, found: Examination, remedies: Sequence[Remedy]) -> int:
     """Applies remedies of one examination in turn, once the person has agreed to all, and shows what is left."""
     for remedy in remedies:
-        if not (options.yes or _agreed(remedy)):
-            raise DoctorError("nothing was changed", "answer `y` to go ahead")
-    stop = _stop_on_signals()
+        agree(remedy, beforehand=options.yes)
     after = found
-    for remedy in remedies:
-        if not stop.is_set():
-            after = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
-    return _ended(options, after, stop)
+    with stopped_by_signals() as stop:
+        for remedy in remedies:
+            if not stop.is_set():
+                after = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
+        return _ended(options, after, stop)
 
 
 async def tell(options: argparse.Namespace, host: Host) -> int:
@@ -115,7 +116,7 @@ async def tell(options: argparse.Namespace, host: Host) -> int:
     examination = await doctor.check(options.path, host, settings)
     private = private_of(host.environ, settings.environment)
     if options.json:
-        content = _json(redacted(report.document(examination), private))
+        content = as_json(redacted(report.document(examination), private))
     else:
         as_format = {"text": formats.as_text, "markdown": formats.as_markdown, "html": formats.as_html}
         costs = await doctor.measure(options.path, host, settings)
@@ -153,15 +154,10 @@ def _ended(options: argparse.Namespace, examination: Examination, stop: asyncio.
 
 def _print(options: argparse.Namespace, examination: Examination) -> None:
     if options.json:
-        print(_json(report.document(examination)))
+        print(as_json(report.document(examination)))
         return
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    for line in text.lines(examination, directory=_working_directory(), colour=colour):
+    for line in text.lines(examination, directory=working_directory(), colour=coloured()):
         print(line)
-
-
-def _json(document: object) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 def _hand_over(content: str, output: Path | None) -> None:
@@ -176,13 +172,6 @@ def _hand_over(content: str, output: Path | None) -> None:
         hint = "name a file in a directory that exists and that you may write to"
         raise DoctorError(f"`{output}` cannot be written: {error.strerror}", hint) from error
     print(f"the report is in `{output}`", file=sys.stderr)
-
-
-def _working_directory() -> Path | None:
-    try:
-        return Path.cwd()
-    except OSError:  # It was deleted: paths are shown whole.
-        return None
 
 
 def could_not(options: argparse.Namespace, error: DoctorError, *, printed: bool = False) -> int:
@@ -204,35 +193,18 @@ def _show_line(line: str) -> None:
         print(line, file=sys.stderr)
 
 
-def _show_changes(remedy: Remedy) -> None:
-    print(f"{remedy.title} ({remedy.kind.value})")
-    for change in remedy.changes:
-        print(f"  would change: {change}")
-
-
 # --- input --------------------------------------------------------------------------------
 
 
 def _offered(examination: Examination, kind: str) -> Remedy:
     """The remedy of a kind; raises DoctorError where it would not help."""
-    offered = [remedy for finding in examination.findings for remedy in finding.remedies]
+    offered = [remedy for finding in examination.findings for remedy in actions(finding.remedies)]
     for remedy in offered:
         if remedy.kind.value == kind:
             return remedy
     kinds = ", ".join(sorted({remedy.kind.value for remedy in offered}))
     hint = f"offered are: {kinds}" if kinds else "`uv-link-doctor fix` shows what is wrong"
     raise DoctorError(f"`{kind}` would not help here, so it is not offered", hint)
-
-
-def _agreed(remedy: Remedy) -> bool:
-    """Asks on a terminal; raises DoctorError off one, where nobody could answer."""
-    if not sys.stdin.isatty():
-        raise DoctorError("nothing was changed: there is no terminal to ask on", "add `--yes` to agree beforehand")
-    print(f"{remedy.title}:", file=sys.stderr)
-    for change in remedy.changes:
-        print(f"  - {change}", file=sys.stderr)
-    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _pasted(file: str) -> Iterator[str]:
@@ -258,28 +230,12 @@ _PIECE = 1 << 19
 """Bytes of a text that are read at once."""
 
 
-def _stop_on_signals() -> asyncio.Event:
-    """An event that the first Ctrl-C or other end sets, so that what was stopped is looked at; a second one ends us."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-    def ended() -> None:
-        stop.set()
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-    with suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt, and the run is ended by that.
-        for number in numbers:
-            loop.add_signal_handler(number, ended)
-    return stop
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace, Host], Coroutine[Any, Any, int]]] = {
     "check": check,
     "sync": sync,
     "explain": explain,
     "fix": fix,
+    "cache": cache_command,
     "report": tell,
     "demo": demo,
 }

@@ -23,6 +23,7 @@ from uv_link_doctor.engine.model import (
     Kind,
     LinkMode,
     Manifest,
+    Operation,
     Outcome,
     Places,
     Platform,
@@ -39,7 +40,7 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.setting_findings import setting_findings, with_settings
 from uv_link_doctor.host import Host, cache, environment, state
 from uv_link_doctor.host.foresight import foresee
-from uv_link_doctor.host.homes import homes
+from uv_link_doctor.host.homes import homes, moved_environment
 from uv_link_doctor.host.sample import sample
 from uv_link_doctor.host.synced import sync_roots, synced_by
 from uv_link_doctor.host.uv import find_uv
@@ -282,6 +283,42 @@ class Case:
             reinstall=reinstall,
             args=self.options.sync_args,
         )
+
+    def homes(self) -> tuple[Path, ...]:
+        """Where else the cache could live, by trial."""
+        return homes(*self.ends(), self.project.root, environ=self.environ)
+
+    def user_file(self) -> Path | None:
+        """The user's own uv.toml, if a link mode in it would count for this project."""
+        return self._counting(settings.SettingPlace(self._users(), ("link-mode",)), LinkMode.COPY)
+
+    def cache_file(self, home: Path) -> Path | None:
+        """The file in which this place for the cache would count: the user's own, else the one that names another."""
+        users = settings.SettingPlace(self._users(), ("cache-dir",))
+        origin = self.project.settings.cache_dir.origin
+        known = settings.SettingPlace(origin.path, tuple((origin.key or "").split("."))) if origin.path else users
+        return self._counting(users, str(home)) or self._counting(known, str(home))
+
+    def _users(self) -> Path:
+        return settings.user_file(self.invocation())
+
+    def _counting(self, place: settings.SettingPlace, value: str) -> Path | None:
+        counts = settings.would_count(place, value, self.project.root, self.invocation(), self.host.read_text)
+        return place.path if counts else None
+
+    def new_environment(self, ends: Places) -> Path | None:
+        """Where the environment could live instead of in a folder that is synced, or that cannot take links.
+
+        Only for an environment that lies in the project: whoever has named another place has chosen it.
+        """
+        place, project = ends.environment, self.project
+        wrong = place.synced_by is not None or place.network or place.fuse is not None
+        if project.kind is not Kind.UV or project.environment != project.root / ".venv" or not wrong:
+            return None
+        new = moved_environment(self.host.state, project.root)
+        there = self.host.places(self.ends()[0], new, environ=self.environ, passive=False)
+        fits = there.trial.works.get(Operation.HARDLINK) and there.environment.synced_by is None
+        return new if fits else None
 
     def overruling(self) -> str:
         """What there is no such place for, in words."""
@@ -542,19 +579,33 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         setting_file=None,
         texts={named: _text_or_nothing(named, case.host)} if named else {},
         uv_version=case.uv.version if case.uv else None,
+        gone=any(it.source and not (project.directory / it.source).exists() for it in reading.failures),
     )
-    return _whole(facts, case) if reading.failures or reading.complaint or verification.broken else facts
+    wrong = reading.failures or reading.complaint or verification.broken
+    return _whole(facts, case, passive=passive or not reading.failures) if wrong else facts
 
 
-def _whole(facts: Facts, case: Case) -> Facts:
+def _whole(facts: Facts, case: Case, *, passive: bool) -> Facts:
     """The facts with those that cost something to learn, and that only a finding needs."""
     place = case.setting_place()
-    return replace(
+    facts = replace(
         facts,
         manifests=_manifests(case),
         lock_text=case.lock_text(),
         setting_file=place.path if place else None,
+        user_file=case.user_file(),
         overruling=case.overruling() if place is None else None,
+        weight=case.weight(),
+    )
+    if passive or not _links(case.project):
+        return facts
+    found = case.homes()
+    return replace(
+        facts,
+        homes=found,
+        cache_file=case.cache_file(found[0]) if found else None,
+        refused=facts.refused or case.refused(facts.places, passive=False),
+        new_environment=case.new_environment(facts.places),
     )
 
 
@@ -568,9 +619,7 @@ def _ahead(facts: Facts, case: Case, *, passive: bool) -> tuple[Finding, ...]:
     refused = case.refused(facts.places, passive=passive) if asked else ()
     if not expected and not refused:
         return ()
-    facts = replace(_whole(facts, case), weight=case.weight(), refused=refused)
-    if expected and not passive:
-        facts = replace(facts, homes=homes(*case.ends(), case.project.root, environ=case.environ))
+    facts = _whole(replace(facts, refused=refused), case, passive=passive)
     return tuple(filter(None, (predictions.prediction(facts), predictions.taint(facts))))
 
 

@@ -1,31 +1,72 @@
-"""Carries out remedies, proves that they helped, and takes back what they changed."""
+"""Carries out remedies and proves that they helped: by a run of uv, the files on disk, and what is in force then."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from uv_link_doctor import journal
 from uv_link_doctor.doctor import Case, OnLine, examine, look_at_files
-from uv_link_doctor.engine import plan, scripts, toml_text
+from uv_link_doctor.engine import plan, scripts, settings, toml_text
 from uv_link_doctor.engine.model import (
-    Cause,
     Code,
     DoctorError,
     Examination,
+    Finding,
     Kind,
     LinkMode,
+    Refused,
     Remedy,
     RemedyKind,
-    Span,
-    TextEdit,
     Verdict,
 )
 from uv_link_doctor.engine.remedies import lasts
-from uv_link_doctor.host import Host, state
+from uv_link_doctor.engine.settings import SettingPlace
+from uv_link_doctor.host import Host, cache_move, environment_move, state
+from uv_link_doctor.host.cache_lock import CacheBusyError
+from uv_link_doctor.host.cache_repair import Repaired, repair
+from uv_link_doctor.host.cache_scan import Trouble, Troubled
+from uv_link_doctor.host.environment_move import EnvironmentMove
 from uv_link_doctor.options import Options
-from uv_link_doctor.project import find_manifest, subject_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A remedy on its way."""
+
+    case: Case
+    finding: Finding | None
+    """What it is to help against; None where that has gone meanwhile."""
+    remedy: Remedy
+    broken: tuple[str, ...]
+    on_line: OnLine | None
+    stop: asyncio.Event | None
+
+    def stopped(self) -> bool:
+        """Whether somebody has asked for an end."""
+        return self.stop is not None and self.stop.is_set()
+
+    def tell(self, line: str) -> None:
+        """Says how far it is."""
+        if self.on_line is not None:
+            self.on_line(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deed:
+    """What was done before the run, and what the run is to do."""
+
+    link_mode: LinkMode | None = None
+    reinstall: tuple[str, ...] = ()
+    """Packages besides those that are incomplete."""
+    in_force: str | None = None
+    """What uv must say of its settings afterwards: a pattern of `--show-settings`."""
+    move: EnvironmentMove | None = None
+    """Where uv is to make the environment, if not where it is."""
 
 
 async def apply(
@@ -45,78 +86,219 @@ async def apply(
     project = examination.project
     assert project is not None  # noqa: S101  (the remedies of a pasted text are only shown)
     case = Case(project, examination.uv, host, options)
-    broken = (await asyncio.to_thread(case.verify, None)).broken
-    on_disk = remedy.kind is not RemedyKind.SET_LINK_MODE or await _set_link_mode(case)
+    finding = next((it for it in examination.findings if remedy in it.remedies), None)
+    broken = tuple(it.package for it in (await asyncio.to_thread(case.verify, None)).broken)
+    work = _Work(case, finding, remedy, broken, on_line, stop)
+    deed = await _DEEDS[remedy.kind](work)
+    there = {"UV_PROJECT_ENVIRONMENT": str(deed.move.new)} if deed.move else {}
     after = await examine(
         project.manifest.path,
         host,
-        options,
-        link_mode=None if remedy.kind is RemedyKind.REINSTALL_BROKEN else LinkMode.COPY,
-        reinstall=tuple(package.package for package in broken),
+        replace(options, environment={**options.environment, **there}),
+        link_mode=deed.link_mode,
+        reinstall=tuple(dict.fromkeys((*broken, *deed.reinstall))) if deed.move is None else (),
         agreed=agreed,
         on_line=on_line,
         stop=stop,
     )
     after = await look_at_files(after, host, options, every=True)
     proven = after.verdict is Verdict.HEALTHY and after.verification is not None and after.verification.verified
-    if not proven or any(finding.code not in _ABOUT_SETTINGS for finding in after.findings):
+    if not proven or any(it.code not in ABOUT_SETTINGS for it in after.findings):
         return after
-    cause = next((finding.cause for finding in examination.findings if remedy in finding.remedies), None)
-    if remedy.kind is RemedyKind.RETRY_COPY and cause is not None and lasts(cause):
-        _remember_copy(project.subject, cause, host)
-    if remedy.kind is RemedyKind.SET_LINK_MODE and on_disk and not await _uses_copies(case):
+    if deed.in_force is not None and not await _says(case, deed.in_force):
         return replace(after, verdict=examination.verdict, findings=examination.findings)
+    if work.remedy.kind is RemedyKind.REPAIR_CACHE and await asyncio.to_thread(_still_refused, case):
+        # What uv has just linked was taken over at once: this folder itself is the one that spoils the cache.
+        return replace(after, verdict=examination.verdict, findings=examination.findings)
+    if work.remedy.kind is RemedyKind.RETRY_COPY and finding is not None and lasts(finding.cause):
+        _remember_copy(work, finding)
+    if deed.move is not None:
+        await asyncio.to_thread(_lead_there, work, deed.move)
+        return await examine(project.manifest.path, host, options, agreed=agreed, on_line=on_line, stop=stop)
     return after
 
 
-_ABOUT_SETTINGS = frozenset({Code.SETTING_IGNORED, Code.SETTING_INVALID})
+ABOUT_SETTINGS = frozenset({Code.SETTING_IGNORED, Code.SETTING_INVALID})
 """Findings that are there with or without a remedy."""
 
 
-async def undo(path: Path, host: Host) -> str:
-    """Takes back the last change a remedy made to this project, and says what that was; raises DoctorError."""
-    subject = subject_of(find_manifest(path, host.read_text), host.read_text)
-    remembered = state.load(host.state, subject)
-    if not remembered.journal:
-        raise DoctorError(f"nothing to undo for `{subject}`", "only changes that `fix --apply` made can be undone")
-    *earlier, step = remembered.journal
-    if step.path is None:
-        remembered = replace(remembered, copy_because=None)
-        done = "our runs in this project use the link mode in force again"
-    else:
-        file = Path(step.path)
-        if (text := host.read_text(file)) != step.after:
-            raise DoctorError(f"`{file}` has been changed since", "take the setting out by hand, if it is still there")
-        await host.edit(file, TextEdit(Span(0, len(text or "")), step.before or ""))
-        done = f"`{file}` is as it was before"
-    _save(replace(remembered, journal=tuple(earlier)), host)
-    return done
+def _remember_copy(work: _Work, finding: Finding) -> None:
+    """Our runs in this project go on using copies; told once in the journal."""
+    subject, cause = work.case.project.subject, finding.cause
+    remembered = state.load(work.case.host.state, subject)
+    steps = () if remembered.copy_because else (state.Step(kind=work.remedy.kind.value),)
+    remembered = replace(remembered, copy_because=cause.value if cause else None)
+    journal.save(replace(remembered, journal=(*remembered.journal, *steps)), work.case.host)
 
 
-async def _set_link_mode(case: Case) -> bool:
-    """Writes `link-mode = "copy"` where it takes effect; True when it is on disk, False when an editor holds it."""
-    place = case.setting_place()
+# --- what each remedy does before the run -------------------------------------------------
+
+
+async def _retry_copy(work: _Work) -> _Deed:
+    """In a synced folder the cache is healed as well: it is the others who would meet what we left there."""
+    if work.case.project.settings.link_mode.value != LinkMode.COPY:
+        ends = await asyncio.to_thread(work.case.places, passive=True)
+        if ends.environment.synced_by is not None:
+            await _fresh_files(work)
+    return _Deed(link_mode=LinkMode.COPY)
+
+
+async def _reinstall(_: _Work) -> _Deed:
+    return _Deed()
+
+
+async def _set_link_mode(work: _Work) -> _Deed:
+    place = work.case.setting_place()
     if place is None:
         raise DoctorError(
-            f"no file would have an effect here: {case.overruling()}",
+            f"no file would have an effect here: {work.case.overruling()}",
             "take that out, or let it say `copy`",
         )
-    before = case.host.read_text(place.path) or ""
+    return await _copies_by(work, place)
+
+
+async def _set_link_mode_user(work: _Work) -> _Deed:
+    path = work.case.user_file()
+    if path is None:
+        raise DoctorError("your own uv.toml has no say in this project's link mode", "set it where the project does")
+    return await _copies_by(work, SettingPlace(path, ("link-mode",)))
+
+
+async def _copies_by(work: _Work, place: SettingPlace) -> _Deed:
+    """The run uses copies also where an editor holds the change unsaved, so that uv cannot know of it yet."""
+    on_disk = await _write(work, place, LinkMode.COPY.value)
+    return _Deed(link_mode=LinkMode.COPY, in_force=r"link_mode: Copy," if on_disk else None)
+
+
+async def _repair_cache(work: _Work) -> _Deed:
+    done = await _fresh_files(work)
+    if done.left or done.obstacle is not None:
+        number = done.obstacle.os_error if done.obstacle else done.left[0].os_error
+        raise DoctorError(
+            f"not every file of the cache could be replaced (os error {number})",
+            "nothing is worse than before; try again, or install by copying",
+        )
+    return _Deed()
+
+
+async def _fresh_files(work: _Work) -> Repaired:
+    """Gives the project's entries that take no link fresh files; raises DoctorError where uv holds the cache."""
+    ends = await asyncio.to_thread(work.case.places, passive=True)
+    refused = await asyncio.to_thread(work.case.refused, ends, passive=False)
+    directory, _ = work.case.ends()
+    work.tell(f"Giving {len(refused)} entries of the cache fresh files")
+    try:
+        return await asyncio.to_thread(
+            repair, directory, [_troubled(it) for it in refused], stop=work.stopped, on_wait=lambda: _waits(work)
+        )
+    except CacheBusyError as error:
+        raise _busy(error) from error
+
+
+def _troubled(refused: Refused) -> Troubled:
+    """What a repair wants to know: it finds out itself which other files of the entry take no link."""
+    archive = Path(str(refused.file).removesuffix(str(refused.name)))
+    return Troubled(
+        package=refused.package,
+        version=refused.version,
+        path=archive,
+        trouble=Trouble.REFUSED,
+        files=(refused.name.as_posix(),),
+        os_error=refused.os_error,
+    )
+
+
+async def _clean_package(work: _Work) -> _Deed:
+    """Uv itself removes what nothing can be made good from, and downloads it again in the run."""
+    case = work.case
+    named = (work.finding.package,) if work.finding and work.finding.package else ()
+    names = named or tuple(dict.fromkeys(it.package for it in case.refused(case.places(passive=True), passive=True)))
+    if case.uv is None or not names:
+        raise DoctorError("it is not known which package to remove from the cache", "`uv cache clean` removes all")
+    variables = plan.sync_environ(case.host.environ, case.options.environment, args=case.options.sync_args)
+    command = (str(case.uv.path), "cache", "clean", *names)
+    command = (*command, "--cache-dir", case.project.settings.cache_dir.value)
+    said = await case.host.run(
+        command, cwd=case.project.directory, environ=variables, on_line=work.on_line, stop=work.stop
+    )
+    if said.exit_code != 0:
+        words = said.stderr.strip().rpartition("\n")[2] or "it did not say why"
+        raise DoctorError(f"`uv cache clean` failed: {words}", "let other uv end first, then try again")
+    return _Deed(reinstall=names)
+
+
+async def _move_cache(work: _Work) -> _Deed:
+    """The cache first, then the setting: until it is written, the old path leads to a whole cache."""
+    case = work.case
+    old, _ = case.ends()
+    found = await asyncio.to_thread(case.homes)
+    if not found or (path := case.cache_file(found[0])) is None:
+        raise DoctorError(
+            "no place for the cache was found that can be linked", "name one: `uv-link-doctor cache move`"
+        )
+    home = found[0]
+    work.tell(f"Moving uv's cache to {home}")
+    try:
+        moved = await asyncio.to_thread(cache_move.move, old, home, stop=work.stopped)
+    except cache_move.MoveError as error:
+        raise DoctorError(f"the cache was not moved: {error}", "it is where it was, and whole") from error
+    step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(home), how=f"{moved.how} {moved.old}")
+    journal.note(case.project.subject, case.host, step)
+    origin = case.project.settings.cache_dir.origin
+    key = tuple((origin.key or "").split(".")) if origin.path == path else ("cache-dir",)
+    await _write(work, SettingPlace(path, key), str(home), first=False)
+    return _Deed(in_force=f'cache_dir: Some\\(\\s*"{re.escape(str(home))}"')
+
+
+async def _move_environment(work: _Work) -> _Deed:
+    new = work.case.new_environment(await asyncio.to_thread(work.case.places, passive=True))
+    if new is None:
+        raise DoctorError("no better place for the environment is known", "name one with `UV_PROJECT_ENVIRONMENT`")
+    # Nobody but us makes anything there: what is there already is of a move that did not come to its end.
+    aside = work.case.project.environment.with_name(f".venv-uv-link-doctor-{os.urandom(8).hex()}")
+    return _Deed(move=EnvironmentMove(old=work.case.project.environment, new=new, aside=aside))
+
+
+_DEEDS: dict[RemedyKind, Callable[[_Work], Awaitable[_Deed]]] = {
+    RemedyKind.RETRY_COPY: _retry_copy,
+    RemedyKind.REINSTALL_BROKEN: _reinstall,
+    RemedyKind.SET_LINK_MODE: _set_link_mode,
+    RemedyKind.SET_LINK_MODE_USER: _set_link_mode_user,
+    RemedyKind.REPAIR_CACHE: _repair_cache,
+    RemedyKind.CLEAN_PACKAGE: _clean_package,
+    RemedyKind.MOVE_CACHE: _move_cache,
+    RemedyKind.MOVE_ENVIRONMENT: _move_environment,
+}
+
+
+# --- their parts --------------------------------------------------------------------------
+
+
+async def _write(work: _Work, place: SettingPlace, value: str, *, first: bool = True) -> bool:
+    """Writes a setting; True when it is on disk, False when an editor holds it. Raises DoctorError."""
+    case = work.case
+    before = case.host.read_text(place.path)
     in_script = case.project.kind is Kind.SCRIPT and place.path == case.project.manifest.path
-    change = (scripts if in_script else toml_text).set_value(before, place.key, '"copy"')
+    change = (scripts if in_script else toml_text).set_value(before or "", place.key, settings.quoted(value))
     if change is None:
-        raise DoctorError(f"`{place.path}` cannot be changed in one place", "set `link-mode` by hand")
+        raise DoctorError(f"`{place.path}` cannot be changed in one place", f"set `{place.key[-1]}` by hand")
+    if before is None:
+        place.path.parent.mkdir(parents=True, exist_ok=True)
     on_disk = await case.host.edit(place.path, change)
     if on_disk:
-        kind = RemedyKind.SET_LINK_MODE.value
-        step = state.Step(kind=kind, path=str(place.path), before=before, after=change.apply(before))
-        remembered = state.load(case.host.state, case.project.subject)
-        _save(replace(remembered, journal=(*remembered.journal, step)), case.host)
+        step = state.Step(
+            kind=work.remedy.kind.value,
+            path=str(place.path),
+            before=before,
+            after=change.apply(before or ""),
+            first=first,
+        )
+        journal.note(case.project.subject, case.host, step)
     return on_disk
 
 
-async def _uses_copies(case: Case) -> bool:
-    """Whether uv itself now says that copying is the link mode in force."""
+async def _says(case: Case, pattern: str) -> bool:
+    """Whether uv itself now says that a setting is in force."""
     assert case.uv is not None  # noqa: S101  (a run has come before)
     variables = plan.sync_environ(case.host.environ, case.options.environment, args=case.options.sync_args)
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
@@ -124,21 +306,34 @@ async def _uses_copies(case: Case) -> bool:
     verb = plan.verb(case.project.manifest, case.project.environment)
     command = (*plan.sync_command(case.uv.path, verb=verb, args=case.options.sync_args), "--show-settings")
     said = await case.host.run(command, cwd=case.project.directory, environ=variables)
-    return re.search(r"^\s*link_mode: Copy,", said.stdout, re.MULTILINE) is not None
+    return re.search(rf"^\s*{pattern}", said.stdout, re.MULTILINE) is not None
 
 
-def _remember_copy(subject: Path, cause: Cause, host: Host) -> None:
-    remembered = state.load(host.state, subject)
-    step = state.Step(kind=RemedyKind.RETRY_COPY.value)
-    journal = remembered.journal if remembered.copy_because else (*remembered.journal, step)
-    _save(replace(remembered, copy_because=cause.value, journal=journal), host)
+def _still_refused(case: Case) -> bool:
+    return bool(case.refused(case.places(passive=True), passive=False))
 
 
-def _save(remembered: state.ProjectState, host: Host) -> None:
+def _lead_there(work: _Work, move: EnvironmentMove) -> None:
+    """Lets the old place lead to the new environment; the old one is removed when the link is there."""
     try:
-        state.save(host.state, remembered)
-    except OSError as error:
+        environment_move.retire(move)
+        try:
+            move.old.symlink_to(move.new, target_is_directory=True)
+        except OSError:
+            environment_move.bring_back(move)
+            raise
+        step = state.Step(kind=work.remedy.kind.value, path=str(move.old), destination=str(move.new))
+        journal.note(work.case.project.subject, work.case.host, step)
+        environment_move.discard(move)
+    except (OSError, cache_move.MoveError) as error:
         raise DoctorError(
-            f"what was done cannot be remembered: `{host.state}` cannot be written ({error.strerror})",
-            "check the permissions of that directory; the next run will not know of this one",
+            f"`{move.old}` cannot be made a link to the new environment: {error}", "the old environment is kept"
         ) from error
+
+
+def _waits(work: _Work) -> None:
+    work.tell("Waiting until another uv releases the cache")
+
+
+def _busy(error: CacheBusyError) -> DoctorError:
+    return DoctorError(f"the cache is in use: {error}", "let the other uv finish, then try again")

@@ -79,7 +79,9 @@ def test_a_fresh_inode_heals_a_name_and_leaves_the_others_alone(cloud_folder: Mo
 
 @pytest.mark.parametrize("lose", [CloudFiles.unlink, lambda files, path: files.rename("/other", path)])
 def test_an_inode_is_forgotten_with_its_last_name(tmp_path: Path, lose: Callable[[CloudFiles, str], None]) -> None:
-    files = CloudFiles(tmp_path, "sync", ["*"], lambda: None, lambda: (os.getuid(), os.getgid(), 0))
+    files = CloudFiles(
+        tmp_path, "sync", ["*"], os_error=396, on_ready=lambda: None, caller=lambda: (os.getuid(), os.getgid(), 0)
+    )
     for name in ("cached", "other"):
         (tmp_path / name).touch()
     (tmp_path / "sync").mkdir()

@@ -133,12 +133,14 @@ async def test_where_copies_are_remembered_the_terminals_copy_too_until_it_is_ta
 
 async def test_the_edit_of_a_setting_is_the_editors_own_and_can_be_undone(project, other_filesystem, uv, workbench):
     example = project("idna", "httpx", cache=other_filesystem / "cache")
-    window = await opened(workbench, example, uv)
+    window = await vscode.opened(workbench, example, uv)
+    foretold = await window.wait_for_squiggle("warning")
+    assert (foretold.text, foretold.line) == ("[project]", 1)
     await window.save()
+    problem = await window.wait_for_problem("it copied the files instead")
+    assert (problem.severity, problem.code) == ("warning", "link-degraded")
     squiggle = await window.wait_for_squiggle("warning")
     assert (squiggle.text, squiggle.line) == ("idna", 6)
-    problem = await window.wait_for_problem("(os error 18)")
-    assert (problem.severity, problem.code) == ("warning", "link-degraded")
     before = example.manifest.read_text()
     assert example.missing_files() == {}
 

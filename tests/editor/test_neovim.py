@@ -92,7 +92,7 @@ def test_the_preferred_fix_of_a_failure_makes_the_environment_whole(neovim, uv_b
 def test_a_fix_that_edits_is_made_by_neovim_and_undone_by_it(neovim, other_filesystem, project):
     example = project("idna", "httpx", cache=other_filesystem / "cache")
     text = example.manifest.read_text()
-    seen = neovim.opens(example, fix="Set `link-mode")
+    seen = neovim.opens(example, fix="` in pyproject.toml")
     (diagnostic,) = seen["diagnostics"]
     assert (diagnostic["code"], diagnostic["severity"], diagnostic["under"]) == ("link-degraded", 2, "idna")
     assert seen["unsaved"]["disk"] == text.splitlines()

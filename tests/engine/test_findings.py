@@ -53,6 +53,7 @@ from uv_link_doctor.engine.model import (
     Severity,
 )
 from uv_link_doctor.engine.plan import OLDEST_UV, Intent
+from uv_link_doctor.engine.remedies import actions
 
 CONFLICT = "<" * 7 + " ours"
 
@@ -135,7 +136,7 @@ def test_without_a_machine_only_the_text_speaks():
     finding = only(engine.findings(Reading(platform=None, failures=(failure(),))))
     assert (finding.location, finding.required_by, finding.related) == (None, (), ())
     assert finding.evidence == ("uv said: failed to hardlink file (os error 396)",)
-    assert {remedy.kind for remedy in finding.remedies} == {RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE}
+    assert [it.kind for it in actions(finding.remedies)] == [RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE]
 
 
 def test_a_fallback_is_a_warning_where_something_could_be_done_and_else_a_piece_of_information():

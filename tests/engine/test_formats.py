@@ -13,6 +13,7 @@ from kit.values import HOME
 
 from uv_link_doctor.engine.formats import STYLE, as_html, as_markdown, as_text, html_body
 from uv_link_doctor.engine.redact import Private, redacted
+from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.engine.sections import FindingPart, RemedyPart, Row, Section, sections
 
 PRIVATE = Private(homes=(str(HOME),), users=("ana",))
@@ -175,7 +176,7 @@ def test_hostile_texts_are_shown_as_they_are():
 def test_a_remedy_is_a_button_that_names_it():
     (finding,) = FAILED.findings
     buttons = Page(html_body(REPORTS["failed"], buttons=True)).all("button")
-    assert [button["data-remedy"] for button in buttons] == [remedy.id for remedy in finding.remedies]
+    assert [button["data-remedy"] for button in buttons] == [remedy.id for remedy in actions(finding.remedies)]
     assert {button["data-finding"] for button in buttons} == {finding.id}
     assert {button["type"] for button in buttons} == {"button"}
     assert [button.get("class") for button in buttons] == ["preferred", None]

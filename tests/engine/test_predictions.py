@@ -23,6 +23,7 @@ from uv_link_doctor.engine.model import (
     Weight,
 )
 from uv_link_doctor.engine.predictions import prediction, taint, with_foresight
+from uv_link_doctor.engine.remedies import actions
 
 SYNCED = replace(ENVIRONMENT_PLACE, synced_by="OneDrive")
 WEIGHT = Weight(files=1234, size=56_700_000, packages=12, unknown=2)
@@ -72,7 +73,7 @@ def test_what_is_foretold(link_mode, works, expected):
     assert (found and (found.operation, found.os_error, found.cause)) == expected
     if found:
         assert (found.code, found.outcome) == (Code.LINK_PREDICTED, Outcome.PREDICTED)
-        assert bool(found.remedies) is (found.operation is not Operation.COPY)
+        assert bool(actions(found.remedies)) is (found.operation is not Operation.COPY)
 
 
 def test_an_old_uv_goes_from_clones_to_copies():
@@ -88,7 +89,7 @@ def test_a_synced_folder_is_warned_of_before_anything_is_wrong(works):
     found = foretold(None, SYNCED, **works)
     assert found
     assert (found.cause, found.severity, found.operation) == (Cause.CLOUD_SYNC, Severity.WARNING, Operation.HARDLINK)
-    assert [(it.kind, it.preferred) for it in found.remedies] == [
+    assert [(it.kind, it.preferred) for it in actions(found.remedies)] == [
         (RemedyKind.RETRY_COPY, True),
         (RemedyKind.SET_LINK_MODE, False),
     ]

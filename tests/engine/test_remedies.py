@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
-from kit.values import ROOT, UV
+from kit.values import HOME, ROOT, UV
 
-from uv_link_doctor.engine.model import Cause, Code, Finding, Operation, Outcome, RemedyKind, Severity
-from uv_link_doctor.engine.remedies import Means, lasts, remedies
+from uv_link_doctor.engine.model import Cause, Code, Finding, Operation, Outcome, RemedyKind, Severity, Weight
+from uv_link_doctor.engine.remedies import Means, actions, lasts, remedies
 from uv_link_doctor.engine.words import CAUSES
 
 LINKS = {Operation.HARDLINK, Operation.CLONE, Operation.SYMLINK}
@@ -18,13 +20,26 @@ PROJECT = Means(uv=UV, project=ROOT, setting_file=ROOT / "pyproject.toml")
 OVERRULED = Means(uv=UV, project=ROOT)
 BROKEN = Means(uv=UV, project=ROOT, setting_file=ROOT / "uv.toml", broken=("certifi", "idna"))
 REMEMBERED = Means(uv=UV, project=ROOT, setting_file=ROOT / "pyproject.toml", broken=("idna",), remembered_copy=True)
+USER_FILE = HOME / ".config/uv/uv.toml"
+KNOWN = replace(
+    PROJECT, user_file=USER_FILE, cache=HOME / ".cache/uv", weight=Weight(files=9, size=9_000, packages=2, unknown=0)
+)
+TAINTED = replace(KNOWN, refused=("certifi",), elsewhere=True)
+SYNCED = replace(TAINTED, synced=True, new_environment=HOME / ".local/state/uv-link-doctor/environments/app-1")
+MOVABLE = replace(KNOWN, homes=(Path("/mnt/data/.cache/uv"),), cache_file=USER_FILE)
 MEANS = {
     "pasted": PASTED,
     "project": PROJECT,
     "overruled": OVERRULED,
     "broken": BROKEN,
     "remembered": REMEMBERED,
+    "known": KNOWN,
+    "tainted": TAINTED,
+    "synced": SYNCED,
+    "movable": MOVABLE,
 }
+EVERYTHING = replace(MOVABLE, refused=("certifi",), new_environment=SYNCED.new_environment)
+COPIES = {RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE, RemedyKind.SET_LINK_MODE_USER}
 
 
 def finding(
@@ -62,27 +77,26 @@ OTHERS = [
 
 
 def kinds(it: Finding, means: Means) -> list[RemedyKind]:
-    return [remedy.kind for remedy in remedies(it, means)]
+    return [remedy.kind for remedy in actions(remedies(it, means))]
 
 
 @pytest.mark.parametrize("means", MEANS.values(), ids=MEANS)
 def test_whatever_is_offered_says_what_it_changes_and_one_is_preferred(means):
     for it in (*LINK_FINDINGS, *AHEAD, *OTHERS):
         offered = remedies(it, means)
-        assert [remedy.preferred for remedy in offered] == [True, False, False][: len(offered)], it.id
+        assert [remedy.preferred for remedy in offered] == [index == 0 for index in range(len(offered))], it.id
         assert len({remedy.id for remedy in offered}) == len(offered)
         for remedy in offered:
             assert remedy.id.startswith(f"{it.id}/")
             assert remedy.title
-            assert remedy.changes
-            assert remedy.command
+            assert bool(remedy.changes) == bool(remedy.command) == (remedy.kind is not RemedyKind.ADVICE)
 
 
 @pytest.mark.parametrize("means", MEANS.values(), ids=MEANS)
 def test_copying_is_offered_only_where_a_link_failed_and_a_copy_would_not(means):
     for it in (*LINK_FINDINGS, *AHEAD):
         assert it.cause is not None
-        if {RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE} & set(kinds(it, means)):
+        if COPIES & set(kinds(it, means)):
             assert it.operation in LINKS, it.id
             assert CAUSES[it.cause].copying_helps, it.id
 
@@ -90,7 +104,9 @@ def test_copying_is_offered_only_where_a_link_failed_and_a_copy_would_not(means)
 @pytest.mark.parametrize("cause", [Cause.MISSING_CACHE_FILE, Cause.CORRUPT_CACHE_ENTRY, Cause.CLOUD_OFFLINE])
 def test_copying_is_not_offered_where_the_cache_is_the_broken_side(cause):
     for operation, means in product(Operation, MEANS.values()):
-        assert set(kinds(finding(Code.LINK_FAILED, cause, operation), means)) <= {RemedyKind.REINSTALL_BROKEN}
+        assert not COPIES & set(kinds(finding(Code.LINK_FAILED, cause, operation), means))
+        lost = cause is not Cause.CLOUD_OFFLINE or "certifi" in means.refused
+        assert (RemedyKind.CLEAN_PACKAGE in kinds(finding(Code.LINK_FAILED, cause, operation), means)) == lost
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -135,11 +151,43 @@ def test_a_fallback_of_unknown_cause_can_be_accepted():
 def test_what_lies_ahead_is_prevented_by_copies_that_go_on(code, cause):
     offered = kinds(finding(code, cause, Operation.HARDLINK), PROJECT)
     if not CAUSES[cause].copying_helps:
-        assert offered == []
+        assert not COPIES & set(offered)
     elif lasts(cause):
         assert offered == [RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE]
     else:
         assert RemedyKind.RETRY_COPY not in offered
+
+
+@pytest.mark.parametrize("code", [Code.LINK_FAILED, Code.LINK_DEGRADED, Code.CACHE_TAINTED])
+@pytest.mark.parametrize("cause", [Cause.CLOUD_SYNC, Cause.TOO_MANY_LINKS])
+def test_files_that_take_no_link_get_fresh_ones_where_links_are_safe(code, cause):
+    it = finding(code, cause, Operation.HARDLINK)
+    assert kinds(it, TAINTED)[0] is RemedyKind.REPAIR_CACHE
+    assert RemedyKind.REPAIR_CACHE not in kinds(it, SYNCED)
+    unknown = kinds(it, replace(TAINTED, elsewhere=False))
+    assert (unknown[0] is RemedyKind.REPAIR_CACHE) == (cause is Cause.TOO_MANY_LINKS)
+    assert RemedyKind.REPAIR_CACHE in unknown
+    assert kinds(it, SYNCED)[0] is RemedyKind.RETRY_COPY
+    assert (RemedyKind.MOVE_ENVIRONMENT in kinds(it, SYNCED)) == (cause is Cause.CLOUD_SYNC)
+    (copying, *_) = remedies(it, SYNCED)
+    assert any("fresh files" in change for change in copying.changes)
+
+
+@pytest.mark.parametrize("cause", [Cause.CROSS_DEVICE, Cause.UNSUPPORTED_FILESYSTEM])
+def test_a_fallback_is_accepted_only_where_no_place_for_the_cache_would_do(cause):
+    for code in (Code.LINK_DEGRADED, Code.LINK_PREDICTED):
+        it = finding(code, cause, Operation.HARDLINK, None)
+        assert kinds(it, MOVABLE)[0] is RemedyKind.MOVE_CACHE
+        assert kinds(it, KNOWN)[0] is RemedyKind.RETRY_COPY
+        assert RemedyKind.MOVE_CACHE not in kinds(it, replace(MOVABLE, cache_file=None))
+    failed = kinds(finding(Code.LINK_FAILED, cause, Operation.HARDLINK), MOVABLE)
+    assert (failed[0], failed[-1]) == (RemedyKind.RETRY_COPY, RemedyKind.MOVE_CACHE)
+
+
+def test_advice_is_for_the_person_alone():
+    (only,) = remedies(finding(Code.LINK_FAILED, Cause.NO_SPACE, Operation.COPY), KNOWN)
+    assert (only.kind, only.preferred, only.command) == (RemedyKind.ADVICE, True, ())
+    assert "Free space" in only.title
 
 
 def test_a_broken_environment_is_reinstalled_and_copying_is_not_offered_twice():
@@ -167,10 +215,48 @@ def test_the_table_of_all_that_is_offered(golden):
         for code, sign in ((Code.LINK_FAILED, "!"), (Code.LINK_DEGRADED, "~")):
             offered: dict[str, list[str]] = {}
             for operation in (*Operation, None):
-                names = ", ".join(kinds(finding(code, cause, operation), PROJECT)) or "-"
+                names = ", ".join(kinds(finding(code, cause, operation), EVERYTHING)) or "-"
                 offered.setdefault(names, []).append(operation.value if operation else "none")
             lines += [f"  {sign} {' '.join(operations)}: {names}" for names, operations in offered.items()]
     golden("remedies.txt", "\n".join(lines) + "\n")
+
+
+PROVEN = {
+    RemedyKind.RETRY_COPY: "tests/test_every_remedy.py",
+    RemedyKind.SET_LINK_MODE: "tests/test_every_remedy.py",
+    RemedyKind.SET_LINK_MODE_USER: "tests/test_every_remedy.py",
+    RemedyKind.REPAIR_CACHE: "tests/test_seed_report.py",
+    RemedyKind.MOVE_CACHE: "tests/test_remedies_at_work.py",
+    RemedyKind.CLEAN_PACKAGE: "tests/test_remedies_at_work.py",
+    RemedyKind.MOVE_ENVIRONMENT: "tests/test_remedies_at_work.py",
+    RemedyKind.REINSTALL_BROKEN: "tests/test_repair.py",
+}
+"""Where each is carried out."""
+
+
+def test_the_table_in_the_documents(golden):
+    """`server/REMEDIES.md`: what may be offered against each cause; by default against a failure, * only before one."""
+    columns = list(PROVEN)
+    rows = [
+        ["cause", *(f"`{kind}`" for kind in columns)],
+        ["---"] * (len(columns) + 1),
+    ]
+    for cause in Cause:
+        failed = {
+            kind for operation in Operation for kind in kinds(finding(Code.LINK_FAILED, cause, operation), EVERYTHING)
+        }
+        ahead = {
+            kind for operation in Operation for kind in kinds(finding(Code.LINK_DEGRADED, cause, operation), EVERYTHING)
+        }
+        marks = ["yes" if kind in failed else "after a fallback" if kind in ahead else "" for kind in columns]
+        rows.append([f"[{cause}](uv_link_doctor/pages/{cause}.md)", *marks])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    proofs = "\n".join(f"- `{kind}`: [{path}](../{path})" for kind, path in PROVEN.items())
+    head = "# Remedies by cause\n\nWhat may be offered where a link, a copy or another step failed; blank: never."
+    tail = "Made by `tests/engine/test_remedies.py`, which also holds what is not offered. Carried out, and proven, in:"
+    golden("../../../server/REMEDIES.md", f"{head}\n\n{table}\n\n{tail}\n\n{proofs}\n")
+    root = Path(__file__).parents[2]
+    assert [path for path in PROVEN.values() if not (root / path).is_file()] == []
 
 
 def test_the_words_of_every_remedy(golden):
@@ -207,6 +293,29 @@ def test_the_words_of_every_remedy(golden):
         "degraded, where a variable wins": (finding(Code.LINK_DEGRADED, lasting, Operation.CLONE, None), OVERRULED),
         "broken": (finding(Code.ENVIRONMENT_BROKEN, package=None), BROKEN),
         "broken, where copying is remembered": (finding(Code.ENVIRONMENT_BROKEN, package=None), REMEMBERED),
+        "a tainted cache, outside": (finding(Code.CACHE_TAINTED, lasting, Operation.HARDLINK), TAINTED),
+        "failed by a taint, outside": (
+            finding(Code.LINK_FAILED, lasting, Operation.HARDLINK),
+            replace(TAINTED, broken=("certifi",)),
+        ),
+        "failed in the synced folder": (
+            finding(Code.LINK_FAILED, lasting, Operation.HARDLINK),
+            replace(SYNCED, broken=("certifi",)),
+        ),
+        "predicted in the synced folder": (finding(Code.LINK_PREDICTED, lasting, Operation.HARDLINK, None), SYNCED),
+        "degraded, and the cache could live elsewhere": (
+            finding(Code.LINK_DEGRADED, Cause.CROSS_DEVICE, Operation.HARDLINK, None),
+            MOVABLE,
+        ),
+        "a damaged entry": (
+            finding(Code.LINK_FAILED, Cause.CORRUPT_CACHE_ENTRY, Operation.READ),
+            replace(KNOWN, broken=("certifi",)),
+        ),
+        "a damaged entry, from a pasted text": (
+            finding(Code.LINK_FAILED, Cause.CORRUPT_CACHE_ENTRY, Operation.READ),
+            PASTED,
+        ),
+        "no space": (finding(Code.LINK_FAILED, Cause.NO_SPACE, Operation.COPY), KNOWN),
     }
     golden("remedies-words.txt", "\n".join(_words(situations)))
 

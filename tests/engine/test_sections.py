@@ -10,6 +10,7 @@ from kit.examinations import FAILED, HEALTHY, KNOWN, SAID
 from kit.values import ROOT, project
 
 from uv_link_doctor.engine.model import Examination, Place, Places, Sample, Trial, Verdict, Verification, Weight
+from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.engine.sections import Known, Section, sections
 
 HEADINGS = ["Summary", "Findings", "Project", "uv", "Settings of uv", "Places", "Environment", "Last run", "Doctor"]
@@ -129,7 +130,7 @@ def test_a_finding_is_told_whole():
         "Cache side": f"`{original.source}`",
         "Environment side": f"`{original.target}`",
     }
-    assert [remedy.id for remedy in finding.remedies] == [remedy.id for remedy in original.remedies]
+    assert [remedy.id for remedy in finding.remedies] == [remedy.id for remedy in actions(original.remedies)]
     assert finding.remedies[0].command == "uv-link-doctor fix --apply retry-copy"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kit.need import need
-from uv_link_doctor.demo.cloudfs import missing_part, mounted
+from uv_link_doctor.demo.cloudfs import INCOMPATIBLE_HARDLINKS, missing_part, mounted
 
 STOPS = "*/certifi/core.py"
 """Not the first file of certifi to be linked: once converted, it stops every later install (uv 0.4.18 to 0.13.9)."""
@@ -39,17 +39,17 @@ class CloudFolder:
 
 
 class MountCloud(Protocol):
-    def __call__(self, *convert: str) -> CloudFolder:
+    def __call__(self, *convert: str, os_error: int = INCOMPATIBLE_HARDLINKS) -> CloudFolder:
         """Mount another one, in which files that match one of the patterns are converted; none: all files."""
 
 
 @contextmanager
-def cloud_mounted(folder: Path, *convert: str) -> Iterator[CloudFolder]:
+def cloud_mounted(folder: Path, *convert: str, os_error: int = INCOMPATIBLE_HARDLINKS) -> Iterator[CloudFolder]:
     """The mount is `folder / "mount"`, what it shows lies in `folder / "disk"`."""
     lack = missing_part()
     need(lack is None, str(lack))
     places = CloudFolder(folder / "mount")
-    with mounted(folder / "disk", places.root, places.synced.name, convert):
+    with mounted(folder / "disk", places.root, places.synced.name, convert, os_error=os_error):
         for place in (places.synced, places.outside, places.cache):
             place.mkdir(parents=True)
         yield places

@@ -44,12 +44,21 @@ class MountError(DoctorError):
 
 
 @contextmanager
-def mounted(backing: Path, mountpoint: Path, sync_root: str, convert: Sequence[str] = ()) -> Iterator[Path]:
+def mounted(
+    backing: Path,
+    mountpoint: Path,
+    sync_root: str,
+    convert: Sequence[str] = (),
+    *,
+    os_error: int = INCOMPATIBLE_HARDLINKS,
+) -> Iterator[Path]:
     """Show `backing` under `mountpoint`, from a process of its own, until the block is left; yields `mountpoint`.
 
     Both directories are made if need be. `sync_root` is a path inside the file system (`OneDrive - Contoso`), `convert`
     holds shell patterns for whole paths inside it. Nothing stays mounted and no process stays behind, whatever happens
     in the block and however this process ends. Change files through the mount only: the kernel remembers names.
+
+    `os_error` is the number with which a link is refused, for other troubles than a cloud's.
 
     Raises MountError: a part is missing, or the mount was refused.
     """
@@ -58,7 +67,7 @@ def mounted(backing: Path, mountpoint: Path, sync_root: str, convert: Sequence[s
     backing.mkdir(parents=True, exist_ok=True)
     mountpoint.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", __name__, str(backing.absolute()), str(mountpoint.absolute())]
-    command += ["--sync-root", sync_root, *(f"--convert={pattern}" for pattern in convert)]
+    command += ["--sync-root", sync_root, *(f"--convert={pattern}" for pattern in convert), f"--os-error={os_error}"]
     with tempfile.TemporaryFile() as stderr:
         # In a session of its own, because Ctrl-C is meant for us: we unmount, and only then it ends.
         process = subprocess.Popen(
@@ -136,6 +145,7 @@ def main() -> int:
     parser.add_argument("backing", type=Path, metavar="BACKING", help="the directory to show")
     parser.add_argument("mountpoint", type=Path, metavar="MOUNTPOINT", help="where to show it")
     parser.add_argument("--sync-root", required=True, metavar="PATH", help="the synced folder inside")
+    parser.add_argument("--os-error", type=int, default=INCOMPATIBLE_HARDLINKS, help="what a refused link fails with")
     parser.add_argument("--convert", action="append", metavar="PATTERN", help="files to convert; default: all")
     options = parser.parse_args()
 
@@ -153,7 +163,12 @@ def main() -> int:
     with suppress(RuntimeError):  # libfuse has failed and said why, or was ended by a signal.
         mfusepy.FUSE(
             CloudFiles(
-                options.backing, options.sync_root, options.convert or ["*"], on_ready, mfusepy.fuse_get_context
+                options.backing,
+                options.sync_root,
+                options.convert or ["*"],
+                os_error=options.os_error,
+                on_ready=on_ready,
+                caller=mfusepy.fuse_get_context,
             ),
             str(options.mountpoint),
             foreground=True,
@@ -190,12 +205,15 @@ class CloudFiles:
         backing: Path,
         sync_root: str,
         convert: Sequence[str],
+        *,
+        os_error: int,
         on_ready: Callable[[], None],
         caller: Callable[[], tuple[int, int, int]],
     ) -> None:
         self.backing = str(backing.resolve())
         self.sync_root = f"/{sync_root.strip('/')}/"
         self.convert = convert
+        self.os_error = os_error
         self.on_ready = on_ready
         self.caller = caller
         """User, group and process of the request at hand."""
@@ -212,7 +230,7 @@ class CloudFiles:
         if self._converts(old):
             self.converted.add(inode)
         if inode in self.converted:
-            raise OSError(INCOMPATIBLE_HARDLINKS, "The cloud operation cannot be performed on hard links")
+            raise OSError(self.os_error, "The cloud operation cannot be performed on hard links")
         os.link(self._behind(old), self._behind(new), follow_symlinks=False)
         if self._converts(new):
             self.converted.add(inode)

@@ -47,6 +47,14 @@ class Facts:
     """What the project's packages come to; None where nobody looked."""
     homes: tuple[Path, ...] = ()
     """Where else the cache could live: from there a trial link into the environment worked."""
+    user_file: Path | None = None
+    """The user's own uv.toml; None where a link mode in it would have no effect here."""
+    cache_file: Path | None = None
+    """The file in which another `cache-dir` would take effect; None where none would."""
+    new_environment: Path | None = None
+    """Where the environment could live, if it is in the wrong place."""
+    gone: bool = False
+    """What uv did not find in its cache is not there now either."""
     refused: tuple[Refused, ...] = ()
     """Entries of the cache for the project's packages that take no further link."""
 
@@ -108,5 +116,15 @@ def means(facts: Facts | None) -> Means:
         verb=verb(facts.project.manifest, facts.project.environment),
         broken=tuple(package.package for package in facts.verification.broken),
         setting_file=facts.setting_file,
+        user_file=facts.user_file,
+        cache=Path(facts.project.settings.cache_dir.value),
+        cache_file=facts.cache_file,
+        homes=facts.homes,
+        new_environment=facts.new_environment,
+        refused=tuple(dict.fromkeys(it.package for it in facts.refused)),
+        elsewhere=bool(facts.refused) and all(it.environments for it in facts.refused),
+        gone=facts.gone,
+        synced=facts.places.environment.synced_by is not None,
         remembered_copy=facts.project.remembered_copy,
+        weight=facts.weight,
     )

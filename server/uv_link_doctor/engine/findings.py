@@ -32,7 +32,7 @@ from uv_link_doctor.engine.model import (
     Uv,
 )
 from uv_link_doctor.engine.plan import OLDEST_UV, Intent
-from uv_link_doctor.engine.remedies import LINK_OPERATIONS, remedies
+from uv_link_doctor.engine.remedies import LINK_OPERATIONS, actions, remedies
 from uv_link_doctor.engine.toml_text import range_of
 from uv_link_doctor.engine.transcript import merge
 from uv_link_doctor.engine.words import CAUSES
@@ -166,7 +166,7 @@ def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Fi
             related=tuple(_related(failure, facts)),
         )
     offered = remedies(finding, means(facts))
-    degraded = Severity.WARNING if offered else Severity.INFORMATION
+    degraded = Severity.WARNING if actions(offered) else Severity.INFORMATION
     return replace(finding, remedies=offered, severity=degraded if code is Code.LINK_DEGRADED else Severity.ERROR)
 
 

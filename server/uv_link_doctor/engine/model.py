@@ -110,6 +110,13 @@ class RemedyKind(StrEnum):
     RETRY_COPY = "retry-copy"
     REINSTALL_BROKEN = "reinstall-broken"
     SET_LINK_MODE = "set-link-mode"
+    SET_LINK_MODE_USER = "set-link-mode-user"
+    MOVE_CACHE = "move-cache"
+    REPAIR_CACHE = "repair-cache"
+    CLEAN_PACKAGE = "clean-package"
+    MOVE_ENVIRONMENT = "move-environment"
+    ADVICE = "advice"
+    """Only the person can do it: no command, no code action."""
 
 
 class DoctorError(Exception):

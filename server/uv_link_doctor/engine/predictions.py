@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from uv_link_doctor.engine import manifests
@@ -20,10 +20,11 @@ from uv_link_doctor.engine.model import (
     Platform,
     Refused,
     Related,
+    Remedy,
     Severity,
     Trial,
 )
-from uv_link_doctor.engine.remedies import remedies
+from uv_link_doctor.engine.remedies import actions, remedies
 from uv_link_doctor.engine.words import CAUSES, PAGES
 
 _TRIES: Mapping[LinkMode, tuple[Operation, ...]] = {
@@ -85,8 +86,8 @@ def taint(facts: Facts) -> Finding | None:
         severity=Severity.WARNING,
         cause=cause,
         message=(
-            f"uv's cache holds files that cannot be linked any more (os error {number}): {_named(refused)}. "
-            "The next install of them will fail or copy; `uv cache clean` with their names gives them fresh files."
+            f"{unlinkable(number, ((it.package, it.version) for it in refused))} "
+            "The next install of them will fail or copy."
         ),
         why=PAGES[Code.CACHE_TAINTED].why,
         os_error=number,
@@ -134,9 +135,9 @@ def _linkless(facts: Facts, outcome: Outcome, operation: Operation, effect: str)
     return replace(finding, remedies=offered, severity=_severity(finding, offered))
 
 
-def _severity(finding: Finding, offered: tuple[object, ...]) -> Severity:
+def _severity(finding: Finding, offered: tuple[Remedy, ...]) -> Severity:
     """A warning where there is something to gain, or to lose."""
-    return Severity.WARNING if offered or finding.operation is Operation.COPY else Severity.INFORMATION
+    return Severity.WARNING if actions(offered) or finding.operation is Operation.COPY else Severity.INFORMATION
 
 
 def _spoiling(facts: Facts, client: str) -> Finding:
@@ -190,8 +191,15 @@ def _ends(facts: Facts) -> Iterator[Related]:
     yield Related(Location(facts.project.environment), "the environment")
 
 
-def _named(refused: tuple[Refused, ...]) -> str:
-    names = list(dict.fromkeys(f"`{it.package}` {it.version}" for it in refused))
+def unlinkable(number: int | None, packages: Iterable[tuple[str, str]]) -> str:
+    """The sentence for packages, by name and version, whose files in the cache are refused with a number."""
+    told = "" if number is None else f" (os error {number})"
+    return f"uv's cache holds files that cannot be linked any more{told}: {named(packages)}."
+
+
+def named(packages: Iterable[tuple[str, str]]) -> str:
+    """Packages by name and version, the first of many."""
+    names = list(dict.fromkeys(f"`{name}` {version}".rstrip() for name, version in packages))
     return ", ".join(names if len(names) < 6 else [*names[:4], f"and {len(names) - 4} more"])
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from uv_link_doctor.engine.model import Cause, Code, Finding, LinkMode, Operation, Remedy, RemedyKind
+from uv_link_doctor.engine.costs import size_words
+from uv_link_doctor.engine.model import Cause, Code, Finding, LinkMode, Operation, Remedy, RemedyKind, Weight
 from uv_link_doctor.engine.plan import sync_command
 from uv_link_doctor.engine.words import CAUSES
 
@@ -28,13 +29,38 @@ class Means:
     """The packages that are incomplete on disk."""
     setting_file: Path | None = None
     """The file that `set-link-mode` would write to; None where no file would have an effect."""
+    user_file: Path | None = None
+    """The user's own uv.toml; None where a link mode in it would have no effect here."""
+    cache: Path | None = None
+    cache_file: Path | None = None
+    """The file in which a `cache-dir` would count; None where none would."""
+    homes: tuple[Path, ...] = ()
+    """Where the cache could live: from there a trial link into the environment worked, and the setting would count."""
+    new_environment: Path | None = None
+    """Where the environment could live instead; None where it need not move, or cannot."""
+    refused: tuple[str, ...] = ()
+    """The packages whose entries in the cache take no further link."""
+    gone: bool = False
+    """The file that uv did not find in its cache is not there now either."""
+    elsewhere: bool = False
+    """It is known which other environments these files are tied to, and that this one is in no such folder."""
+    synced: bool = False
+    """The environment lies in a folder that a cloud client syncs."""
     remembered_copy: bool = False
+    weight: Weight | None = None
 
 
 def remedies(finding: Finding, means: Means) -> tuple[Remedy, ...]:
     """Only what would help, exactly one of it preferred: the one that ends the failure with the least reach."""
-    kinds = _kinds(finding, means)
+    kinds = list(dict.fromkeys(_kinds(finding, means)))
+    if finding.cause is not None and finding.code in _LINK_CODES and CAUSES[finding.cause].advice:
+        kinds.append(RemedyKind.ADVICE)
     return tuple(_remedy(kind, finding, means, preferred=kind is kinds[0]) for kind in kinds)
+
+
+def actions(offered: Sequence[Remedy]) -> tuple[Remedy, ...]:
+    """Those that can be carried out."""
+    return tuple(remedy for remedy in offered if remedy.kind is not RemedyKind.ADVICE)
 
 
 def lasts(cause: Cause | None) -> bool:
@@ -42,9 +68,9 @@ def lasts(cause: Cause | None) -> bool:
     return cause is not None and CAUSES[cause].lasts
 
 
-def _remembers(cause: Cause | None, means: Means) -> bool:
-    """Whether `retry-copy` outlives its run."""
-    return means.project is not None and lasts(cause)
+# --- which --------------------------------------------------------------------------------
+
+_LINK_CODES = frozenset({Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICTED, Code.CACHE_TAINTED})
 
 
 def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
@@ -55,26 +81,77 @@ def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
         return []
     page = CAUSES[finding.cause]
     if page.copying_helps and finding.operation in LINK_OPERATIONS:
-        shared = [RemedyKind.SET_LINK_MODE] if means.setting_file is not None or means.project is None else []
-        if finding.code is Code.LINK_FAILED or _remembers(finding.cause, means):
-            return [RemedyKind.RETRY_COPY, *shared]
-        # uv copies by itself, and next time the cause may be gone; or nobody knows it, and the user may accept it.
-        return shared if page.lasts or finding.cause is Cause.UNKNOWN else []
+        return [*_that_keep_linking(finding, means), *_that_copy(finding, means), *_that_move_away(finding, means)]
+    if finding.cause in _ENTRY_IS_LOST or (finding.cause is Cause.CLOUD_OFFLINE and finding.package in means.refused):
+        known = finding.package is not None or means.refused
+        again = [RemedyKind.REINSTALL_BROKEN] if page.retrying_helps and not means.gone else []
+        return [*again, *([RemedyKind.CLEAN_PACKAGE] if known else []), *_that_move_away(finding, means)]
     if page.retrying_helps and finding.code is Code.LINK_FAILED:
         return [RemedyKind.REINSTALL_BROKEN]
+    return _that_move_away(finding, means)
+
+
+_ENTRY_IS_LOST = frozenset({Cause.CORRUPT_CACHE_ENTRY, Cause.MISSING_CACHE_FILE})
+"""Nothing can be made good from what the cache has: uv has to fetch the package again."""
+_FRESH_FILES_HELP = frozenset({Cause.CLOUD_SYNC, Cause.TOO_MANY_LINKS})
+"""It is the single file that takes no further name."""
+_PLACE_IS_WRONG = frozenset(
+    {Cause.CLOUD_SYNC, Cause.CLOUD_OFFLINE, Cause.UNSUPPORTED_FILESYSTEM, Cause.NETWORK_FILESYSTEM}
+)
+_BORDER = frozenset({Cause.CROSS_DEVICE, Cause.UNSUPPORTED_FILESYSTEM})
+"""No link at all works between the two places."""
+
+
+def _that_keep_linking(finding: Finding, means: Means) -> list[RemedyKind]:
+    """What ends the cause itself, so that links work again."""
+    if _can_refresh(finding, means) and (means.elsewhere or finding.cause is Cause.TOO_MANY_LINKS):
+        return [RemedyKind.REPAIR_CACHE]
+    # Where uv stopped, a copy of the one project reaches less far than a move of everybody's cache.
+    if finding.cause in _BORDER and _can_move(means) and finding.code is not Code.LINK_FAILED:
+        return [RemedyKind.MOVE_CACHE]
     return []
 
 
-_LINK_CODES = frozenset({Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICTED, Code.CACHE_TAINTED})
+def _can_refresh(finding: Finding, means: Means) -> bool:
+    return finding.cause in _FRESH_FILES_HELP and bool(means.refused) and not means.synced
+
+
+def _can_move(means: Means) -> bool:
+    return bool(means.homes) and means.cache_file is not None
+
+
+def _that_copy(finding: Finding, means: Means) -> list[RemedyKind]:
+    """What makes uv copy from now on, the least reach first."""
+    shared = [RemedyKind.SET_LINK_MODE] if means.setting_file is not None or means.project is None else []
+    shared += [RemedyKind.SET_LINK_MODE_USER] if means.user_file is not None else []
+    late = [RemedyKind.MOVE_CACHE] if finding.cause in _BORDER and _can_move(means) else []
+    late += [RemedyKind.REPAIR_CACHE] if _can_refresh(finding, means) else []
+    if finding.code is Code.LINK_FAILED or _remembers(finding.cause, means):
+        return [RemedyKind.RETRY_COPY, *shared, *late]
+    # uv copies by itself, and next time the cause may be gone; or nobody knows it, and the user may accept it.
+    return shared if lasts(finding.cause) or finding.cause is Cause.UNKNOWN else []
+
+
+def _that_move_away(finding: Finding, means: Means) -> list[RemedyKind]:
+    fits = finding.cause in _PLACE_IS_WRONG and means.new_environment is not None
+    return [RemedyKind.MOVE_ENVIRONMENT] if fits else []
+
+
+def _remembers(cause: Cause | None, means: Means) -> bool:
+    """Whether `retry-copy` outlives its run."""
+    return means.project is not None and lasts(cause)
+
+
+# --- in words -----------------------------------------------------------------------------
 
 
 def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool) -> Remedy:
     failed = (finding.package,) if finding.package and finding.code is Code.LINK_FAILED else ()
     broken = tuple(dict.fromkeys((*failed, *means.broken)))
-    by_us = ("uv-link-doctor", "fix", str(means.project or "."), "--apply", kind.value)
+    by_us: tuple[str, ...] = ("uv-link-doctor", "fix", str(means.project or "."), "--apply", kind.value)
     match kind:
         case RemedyKind.RETRY_COPY:
-            title, changes = _retry_copy(finding, broken, remembers=_remembers(finding.cause, means))
+            title, changes = _retry_copy(finding, means, broken)
             by_uv = sync_command(means.uv, verb=means.verb, link_mode=LinkMode.COPY, reinstall=broken)
             # After a fallback uv has nothing to do, and what lies ahead is not met by one run.
             command = by_uv if finding.code in {Code.LINK_FAILED, Code.ENVIRONMENT_BROKEN} else by_us
@@ -83,8 +160,27 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
             mode = LinkMode.COPY if means.remembered_copy else None
             command = sync_command(means.uv, verb=means.verb, link_mode=mode, reinstall=broken)
         case RemedyKind.SET_LINK_MODE:
-            title, changes = _set_link_mode(means, broken)
+            title, changes = _set_link_mode(means.setting_file, "for everyone who works on this project", broken)
             command = by_us
+        case RemedyKind.SET_LINK_MODE_USER:
+            title, changes = _set_link_mode(means.user_file, "for all your projects on this machine", broken)
+            command = by_us
+        case RemedyKind.MOVE_CACHE:
+            title, changes = _move_cache(means, broken)
+            command = by_us
+        case RemedyKind.REPAIR_CACHE:
+            title, changes = _repair_cache(means, broken)
+            command = by_us
+        case RemedyKind.CLEAN_PACKAGE:
+            names = tuple(dict.fromkeys((*failed, *means.refused)))
+            title, changes = _clean_package(names, broken)
+            command = by_us if means.project else (str(means.uv), "cache", "clean", *names)
+        case RemedyKind.MOVE_ENVIRONMENT:
+            title, changes = _move_environment(means)
+            command = by_us
+        case RemedyKind.ADVICE:
+            title, changes = " ".join(CAUSES[finding.cause].advice) if finding.cause else "", ()
+            command = ()
         case _:
             assert_never(kind)
     return Remedy(
@@ -92,36 +188,88 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
         kind=kind,
         title=title,
         preferred=preferred,
-        changes=changes,
+        changes=tuple(changes),
         command=command,
     )
 
 
-def _retry_copy(finding: Finding, broken: Sequence[str], *, remembers: bool) -> tuple[str, tuple[str, ...]]:
+Words = tuple[str, Sequence[str]]
+"""The title, and what changes."""
+
+
+def _retry_copy(finding: Finding, means: Means, broken: Sequence[str]) -> Words:
     degraded = finding.code is Code.LINK_DEGRADED
-    ahead = finding.code in {Code.LINK_PREDICTED, Code.CACHE_TAINTED} and not broken
     changes = [_reinstalls(broken)] if broken or not degraded else []
-    if remembers:
+    if means.synced and means.refused:
+        changes.append(f"{_fresh_files(means)}, so that they can be linked into other projects again")
+    if _remembers(finding.cause, means):
         changes.append(
             "our runs go on using copies in this project, on this machine only; no file of the project changes"
         )
+    if price := _price(means):
+        changes.append(price)
     if degraded:
-        return "Go on using copies here, on this machine only", tuple(changes)
-    if ahead:
-        return "Install by copying here, on this machine only", tuple(changes)
-    return f"Install {_names(broken)} by copying instead of linking", tuple(changes)
+        return "Go on using copies here, on this machine only", changes
+    if finding.code in {Code.LINK_PREDICTED, Code.CACHE_TAINTED} and not broken:
+        return "Install by copying here, on this machine only", changes
+    return f"Install {_names(broken)} by copying instead of linking", changes
 
 
-def _reinstall(broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    return f"Reinstall {_names(broken)}" if broken else "Install again", (_reinstalls(broken),)
+def _reinstall(broken: Sequence[str]) -> Words:
+    return f"Reinstall {_names(broken)}" if broken else "Install again", [_reinstalls(broken)]
 
 
-def _set_link_mode(means: Means, broken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    file = means.setting_file.name if means.setting_file else "pyproject.toml"
-    changes = [f'writes `link-mode = "copy"` to `{means.setting_file or file}`, for everyone who works on the project']
+def _set_link_mode(path: Path | None, reach: str, broken: Sequence[str]) -> Words:
+    file = path.name if path else "pyproject.toml"
+    where = f"`{path or file}`"
+    changes = [f'writes `link-mode = "copy"` to {where}, {reach}']
     if broken:
         changes.append(_reinstalls(broken))
-    return f'Set `link-mode = "copy"` in {file}, for everyone who works on this project', tuple(changes)
+    return f'Set `link-mode = "copy"` in {"your own uv.toml" if "your" in reach else file}, {reach}', changes
+
+
+def _move_cache(means: Means, broken: Sequence[str]) -> Words:
+    home = means.homes[0]
+    changes = [
+        f"moves uv's cache from `{means.cache}` to `{home}`, with all that is in it",
+        f"writes `cache-dir` to `{means.cache_file}`, so that uv finds it there",
+        "a trial link from there into this environment worked; tool and script environments in the cache are made anew",
+    ]
+    if broken:
+        changes.append(_reinstalls(broken))
+    return f"Move uv's cache to `{home}`, where it can be linked into this environment", changes
+
+
+def _repair_cache(means: Means, broken: Sequence[str]) -> Words:
+    changes = [f"{_fresh_files(means)}; nothing is downloaded, and other environments keep their files"]
+    if broken:
+        changes.append(_reinstalls(broken))
+    return f"Give {_names(means.refused)} fresh files in uv's cache, so that links work again", changes
+
+
+def _clean_package(names: Sequence[str], broken: Sequence[str]) -> Words:
+    changes = [f"removes {_names(names)} from uv's cache; uv downloads {'it' if len(names) == 1 else 'them'} again"]
+    return f"Remove {_names(names)} from uv's cache and install again", [*changes, _reinstalls(broken)]
+
+
+def _move_environment(means: Means) -> Words:
+    return f"Move the environment to `{means.new_environment}`", [
+        f"makes a new environment in `{means.new_environment}` and installs everything into it",
+        "`.venv` becomes a link to it, so that uv, terminals and editors find it where it was",
+        "the old environment is removed when every file of the new one was looked at",
+    ]
+
+
+def _fresh_files(means: Means) -> str:
+    return f"gives {_names(means.refused)} fresh files in uv's cache"
+
+
+def _price(means: Means) -> str:
+    """What copying takes; nothing where nobody has weighed the packages."""
+    weight = means.weight
+    if weight is None or not weight.files:
+        return ""
+    return f"copies {weight.files} files, {size_words(weight.size)}, where links would take next to nothing"
 
 
 def _reinstalls(broken: Sequence[str]) -> str:

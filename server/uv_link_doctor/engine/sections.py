@@ -29,6 +29,7 @@ from uv_link_doctor.engine.model import (
     Weight,
 )
 from uv_link_doctor.engine.redact import each_text
+from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.engine.report import version_text
 from uv_link_doctor.engine.text import command, summary
 
@@ -143,7 +144,7 @@ def _finding(finding: Finding, directory: Path | None) -> FindingPart:
         why=finding.why,
         rows=tuple(_about(finding, directory)),
         evidence=finding.evidence,
-        remedies=tuple(_remedy(remedy, directory) for remedy in finding.remedies),
+        remedies=tuple(_remedy(remedy, directory) for remedy in actions(finding.remedies)),
     )
 
 

@@ -7,6 +7,7 @@ uv-cache of 0.4.18 to 0.13.9).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,7 +29,7 @@ from uv_link_doctor.engine.model import (
     Span,
 )
 from uv_link_doctor.engine.settings_schema import LINK_MODES, Fault, faults, value_fault
-from uv_link_doctor.engine.toml_text import TomlPath, TomlProblem, locate, parse, range_of
+from uv_link_doctor.engine.toml_text import TomlPath, TomlProblem, locate, parse, range_of, set_value
 
 ReadText = Callable[[Path], str | None]
 """The text of a file; None where there is none."""
@@ -428,7 +429,7 @@ def _files(root: Path, invocation: Invocation, read_text: ReadText) -> Iterator[
     for file in (
         *_project_files(root, invocation, read_text),
         *_member_files(root, invocation, read_text),
-        *_user_file(invocation, read_text),
+        *_uv_toml("user", user_file(invocation), invocation, read_text),
         *_system_file(invocation, read_text),
     ):
         if overruling:
@@ -483,13 +484,34 @@ def _member_files(root: Path, invocation: Invocation, read_text: ReadText) -> It
             yield replace(file, void=void)
 
 
-def _user_file(invocation: Invocation, read_text: ReadText) -> Iterator[_File]:
+def user_file(invocation: Invocation) -> Path:
+    """The user's own uv.toml, whether or not it is there and is read."""
     home, environ = invocation.home, invocation.environ
     if invocation.platform is Platform.WINDOWS:
         directory = _absolute(environ.get("APPDATA"), home) or home / "AppData" / "Roaming"
     else:
         directory = _absolute(environ.get("XDG_CONFIG_HOME"), home) or home / ".config"
-    return _uv_toml("user", directory / "uv" / _UV_TOML, invocation, read_text)
+    return directory / "uv" / _UV_TOML
+
+
+def would_count(place: SettingPlace, value: str, root: Path, invocation: Invocation, read_text: ReadText) -> bool:
+    """Whether a link mode or cache directory would be in force for a project if it stood in this place."""
+    before = read_text(place.path) or ""
+    change = set_value(before, place.key, quoted(value))
+    if change is None:
+        return False
+
+    def changed(path: Path) -> str | None:
+        return change.apply(before) if path == place.path else read_text(path)
+
+    found = effective(root, invocation, changed)
+    setting = found.link_mode if place.key[-1] == _LINK_MODE else found.cache_dir
+    return setting.origin.path == place.path and setting.value == value
+
+
+def quoted(value: str) -> str:
+    """A value as a TOML string, literal where it holds a backslash."""
+    return f"'{value}'" if "\\" in value and "'" not in value else json.dumps(value, ensure_ascii=False)
 
 
 def _system_file(invocation: Invocation, read_text: ReadText) -> Iterator[_File]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Examination, Finding, Remedy, Severity, Verdict
+from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.engine.words import CAUSES, CausePage
 
 _WIDTH = 100
@@ -26,13 +27,17 @@ def lines(examination: Examination, *, directory: Path | None = None, colour: bo
     """The findings, the gravest first, then one line that sums up; paths are shown from `directory` where below it."""
     project = None if examination.project is None else examination.project.directory
     for finding in sorted(examination.findings, key=lambda finding: list(Severity).index(finding.severity)):
-        yield from _finding(finding, directory, project, colour)
+        yield from finding_lines(finding, directory=directory, project=project, colour=colour)
+        if project is None and finding.cause is not None:
+            yield from _page(CAUSES[finding.cause])
         yield ""
     yield summary(examination)
 
 
-def _finding(finding: Finding, directory: Path | None, project: Path | None, colour: bool) -> Iterator[str]:  # noqa: FBT001
-    """One finding: what, where, why, the facts, and what would help."""
+def finding_lines(
+    finding: Finding, *, directory: Path | None = None, project: Path | None = None, colour: bool = False
+) -> Iterator[str]:
+    """One finding: what, where, why, the facts, and what would help; without a project, by the remedies' commands."""
     label = f"{finding.severity.value}[{finding.code.value}]"
     yield f"{_painted(label, _COLOURS[finding.severity], colour)}: {finding.message}"
     if finding.location:
@@ -44,14 +49,12 @@ def _finding(finding: Finding, directory: Path | None, project: Path | None, col
         yield from wrapped("  why: ", finding.why)
     for fact in finding.evidence:
         yield from wrapped("   - ", fact)
-    for remedy in finding.remedies:
+    for remedy in actions(finding.remedies):  # What only the person can do stands in the message.
         mark = " (preferred)" if remedy.preferred else ""
         yield from wrapped("  help: ", f"{remedy.title}{mark}")
         for change in remedy.changes:
             yield from wrapped("        ", change)
         yield f"        run: {shlex.join(command(remedy, directory, project))}"
-    if project is None and finding.cause is not None:
-        yield from _page(CAUSES[finding.cause])
 
 
 def _page(page: CausePage) -> Iterator[str]:

@@ -53,17 +53,17 @@ def entries(cache: Path, wanted: Mapping[str, Collection[str]]) -> tuple[Entry, 
     Never raises.
     """
     found: dict[str, Entry] = {}
-    for bucket in _names(cache):
+    for bucket in names_in(cache):
         if not bucket.startswith("wheels-v"):
             continue
-        for kind in _names(cache / bucket):
+        for kind in names_in(cache / bucket):
             sources = [cache / bucket / kind]
             if kind != "pypi":
-                sources = [source / name for source in sources for name in _names(source)]
+                sources = [source / name for source in sources for name in names_in(source)]
             for source in sources:
-                for name in wanted.keys() & _names(source):
-                    for archive in _archives(cache, f"{source}/{name}"):
-                        entry = _entry(archive)
+                for name in wanted.keys() & names_in(source):
+                    for archive in archives_of(cache, f"{source}/{name}"):
+                        entry = entry_at(archive)
                         if entry and entry.package == name and (not wanted[name] or entry.version in wanted[name]):
                             found[archive] = entry
     return tuple(sorted(found.values(), key=lambda entry: (entry.package, entry.version, str(entry.path))))
@@ -102,9 +102,9 @@ def refused(cache: Path, found: Iterable[Entry], *, every_file: bool, passive: b
         for file in _suspects(entry, every_file=every_file):
             if time.monotonic() > until:
                 return tuple(refusals)
-            number = _mark(entry.path / file)
+            number = mark_of(entry.path / file)
             if number is None and not passive:
-                number = _trial_link(f"{entry.path}/{file}", f"{cache}/{name}")
+                number = trial_link(f"{entry.path}/{file}", f"{cache}/{name}")
             if number is not None:
                 path = entry.path / file
                 refusals.append(Refused(entry.package, entry.version, path, Path(file), os_error=number))
@@ -158,13 +158,13 @@ def _suspects(entry: Entry, *, every_file: bool) -> Iterator[str]:
                     yield file
 
 
-def _mark(file: Path) -> int | None:
+def mark_of(file: Path) -> int | None:
     """The number that the mark of a sync client on a file will mean for a link to it."""
     numbers = {"win32": 396, "darwin": 11}
     return numbers[sys.platform] if sys.platform in numbers and is_placeholder(file) else None
 
 
-def _trial_link(file: str, link: str) -> int | None:
+def trial_link(file: str, link: str) -> int | None:
     """The number with which the system refuses a link to the file; None where it does not, or where nobody can say."""
     try:
         os.link(file, link, follow_symlinks=False)
@@ -177,9 +177,9 @@ def _trial_link(file: str, link: str) -> int | None:
     return None
 
 
-def _archives(cache: Path, directory: str) -> Iterator[str]:
+def archives_of(cache: Path, directory: str) -> Iterator[str]:
     """Where the links of a package lead; only the name counts, since old links are absolute and caches move."""
-    for name in _names(directory):
+    for name in names_in(directory):
         target = ""
         with suppress(OSError, ValueError):
             if os.name == "nt":
@@ -195,14 +195,16 @@ _ARCHIVE = re.compile(r"(archive-v\d+)[\\/]([\w-]+)$")
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
-def _entry(archive: str) -> Entry | None:
-    for name in _names(archive):
+def entry_at(archive: str) -> Entry | None:
+    """The unpacked wheel in a directory of `archive-v0`, by its `.dist-info`; None where there is none."""
+    for name in names_in(archive):
         if name.endswith(".dist-info") and (found := _DIST_INFO.match(name)):
             return Entry(_SEPARATORS.sub("-", found["name"]).lower(), found["version"], Path(archive), name)
     return None
 
 
-def _names(directory: Path | str) -> list[str]:
+def names_in(directory: Path | str) -> list[str]:
+    """What a directory lists; nothing where it cannot be read."""
     try:
         return os.listdir(directory)  # noqa: PTH208  (names are all that is needed, of many directories)
     except OSError:

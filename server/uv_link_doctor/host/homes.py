@@ -1,7 +1,8 @@
-"""Where else uv's cache could live so that links from there into an environment work."""
+"""Where else uv's cache, or a project's environment, could live so that links between them work."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,12 @@ def homes(cache: Path, environment: Path, project: Path, *, environ: Mapping[str
     return tuple(
         home for home in _candidates(cache, environment, project, environ) if _serves(home, environment, environ)
     )
+
+
+def moved_environment(state: Path, project: Path) -> Path:
+    """The place for the environment of a project that cannot hold it: with the doctor's state, by name and path."""
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(project))).hexdigest()[:8]
+    return state / "environments" / f"{project.name}-{digest}"
 
 
 def _candidates(cache: Path, environment: Path, project: Path, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -22,9 +22,16 @@ class Step:
     kind: str
     """The remedy that made it."""
     path: str | None = None
-    """The file that was edited; None where only this state changed."""
+    """The file that was edited, or what was moved; None where only this state changed."""
     before: str | None = None
+    """The file's text; None where there was none."""
     after: str | None = None
+    destination: str | None = None
+    """Where it was moved to; None where a file was edited."""
+    how: str | None = None
+    """Of a moved cache: how, and what its old path is now, as `host.cache_move.Moved` has them."""
+    first: bool = True
+    """Whether the remedy began with this step; one is taken back whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +145,9 @@ def _step(data: object) -> Step:
             "path": str() | None as path,
             "before": str() | None as before,
             "after": str() | None as after,
+            "destination": str() | None as destination,
+            "how": str() | None as how,
+            "first": bool(first),
         }:
-            return Step(kind=kind, path=path, before=before, after=after)
+            return Step(kind=kind, path=path, before=before, after=after, destination=destination, how=how, first=first)
     raise ValueError(data)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lsprotocol import types as lsp
 
-from uv_link_doctor.engine.model import Code, Finding, Location, Range, Severity
+from uv_link_doctor.engine.model import Code, Finding, Location, Range, RemedyKind, Severity
 from uv_link_doctor.pages import page_path
 
 SOURCE = "uv-link-doctor"
@@ -40,7 +40,9 @@ def diagnostic(finding: Finding, root: Path) -> lsp.Diagnostic:
             "root": root.as_uri(),
             "finding": finding.id,
             "remedies": [
-                {"id": remedy.id, "title": remedy.title, "preferred": remedy.preferred} for remedy in finding.remedies
+                {"id": remedy.id, "title": remedy.title, "preferred": remedy.preferred}
+                for remedy in finding.remedies
+                if remedy.kind is not RemedyKind.ADVICE  # That is part of the message.
             ],
             "agree": finding.severity is Severity.INFORMATION and finding.code is Code.SYNC_FAILED,
         },

@@ -12,7 +12,7 @@ from lsprotocol import types as lsp
 from pygls import uris
 from pygls.exceptions import JsonRpcInvalidParams
 
-from uv_link_doctor import doctor, repair
+from uv_link_doctor import doctor, journal
 from uv_link_doctor.engine import formats, shells
 from uv_link_doctor.engine import hover as words
 from uv_link_doctor.engine.model import Code, DoctorError, Examination, Position
@@ -302,7 +302,7 @@ async def undo(ls: DoctorServer, params: Any) -> dict[str, Any]:
         trusted(ls, path)
         session, _ = session_for(ls, path)
         async with session.lock:
-            undone = await repair.undo(path, ls.host)
+            undone = await journal.undo(path, ls.host)
         session.clean.clear()
         return {"undone": undone, "document": document(await look(ls, session, path))}
 

@@ -32,6 +32,7 @@ from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.lsp.status import State
 from uv_link_doctor.options import Options, Trace
 from uv_link_doctor.project import find_manifest, is_trigger, member_manifests, subject_of, workspace_root
+from uv_link_doctor.repair import ABOUT_SETTINGS
 
 WRITING_SECONDS = 0.1
 """How long a save may take that is seen half-way."""
@@ -172,12 +173,42 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
         if offered is None:
             ls.show(session, found)
             raise DoctorError("this remedy is no longer offered", "the project has changed since: look again")
+        if offered.kind in BEYOND_THE_PROJECT and not await _may(ls, offered):
+            return found
         after = await repair.apply(found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
         ls.show(session, after)
         _log_run(ls, after, options)
         if not session.stop.is_set():
             _tell_of_repair(ls, after, offered)
     return after
+
+
+BEYOND_THE_PROJECT = frozenset(
+    {
+        RemedyKind.SET_LINK_MODE_USER,
+        RemedyKind.MOVE_CACHE,
+        RemedyKind.REPAIR_CACHE,
+        RemedyKind.CLEAN_PACKAGE,
+        RemedyKind.MOVE_ENVIRONMENT,
+    }
+)
+"""What changes more than the project's own files, so that a client that can ask has the user's word first."""
+
+
+async def _may(ls: DoctorServer, remedy: Remedy) -> bool:
+    """Whether the user wants all that a remedy changes; to choose it is enough for a client that cannot ask."""
+    return await _answer(ls, f"{remedy.title}? It {'; it '.join(remedy.changes)}.") is not False
+
+
+async def _answer(ls: DoctorServer, question: str) -> bool | None:
+    """The user's word; None from a client that cannot ask for it."""
+    window = ls.client_capabilities.window
+    if not (window and window.show_message):
+        return None
+    yes, no = lsp.MessageActionItem("Go ahead"), lsp.MessageActionItem("Not now")
+    params = lsp.ShowMessageRequestParams(lsp.MessageType.Warning, question, [yes, no])
+    answer = await ls.window_show_message_request_async(params)
+    return answer is not None and answer.title == yes.title
 
 
 def _is_clean(session: Session, last: Examination, path: Path, now: object) -> bool:
@@ -204,7 +235,9 @@ def _find_remedy(examination: Examination, finding_id: str, remedy_id: str) -> R
 
 def _tell_of_repair(ls: DoctorServer, after: Examination, remedy: Remedy) -> None:
     """Says what the vanished diagnostic cannot say."""
-    if any(finding.severity in {Severity.ERROR, Severity.WARNING} for finding in after.findings):
+    if any(
+        it.severity in {Severity.ERROR, Severity.WARNING} and it.code not in ABOUT_SETTINGS for it in after.findings
+    ):
         ls.say(f"This did not help: {remedy.title}. The finding stands; see what else is offered.")
     elif remedy.kind is RemedyKind.SET_LINK_MODE:
         for path, text in ls.edited.items():
@@ -219,18 +252,11 @@ def _tell_of_repair(ls: DoctorServer, after: Examination, remedy: Remedy) -> Non
 
 async def _ask(ls: DoctorServer, session: Session, manifest: Path, question: Finding) -> None:
     """Asks for the user's word where the client can; the finding with its code action stands meanwhile."""
-    window = ls.client_capabilities.window
-    if not (window and window.show_message):
-        session.asking.discard(question.message)
-        return
-    yes, no = lsp.MessageActionItem("Go ahead"), lsp.MessageActionItem("Not now")
-    answer = await ls.window_show_message_request_async(
-        lsp.ShowMessageRequestParams(lsp.MessageType.Warning, question.message, [yes, no])
-    )
+    answer = await _answer(ls, question.message)
     session.asking.discard(question.message)
-    if answer is not None and answer.title == yes.title:
+    if answer:
         install_soon(ls, session, manifest, agreed=True)
-    else:
+    elif answer is not None:
         session.declined.add(question.message)
 
 

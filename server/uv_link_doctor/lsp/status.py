@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uv_link_doctor.engine import findings
-from uv_link_doctor.engine.model import Examination, Finding, Severity, Verdict
+from uv_link_doctor.engine.model import Examination, Finding, RemedyKind, Severity, Verdict
 from uv_link_doctor.lsp.convert import APPLY, SYNC
 from uv_link_doctor.options import OnSave, Options
 
@@ -101,7 +101,7 @@ def _calm(options: Options, examination: Examination | None, uri: str) -> _Said:
 def _remedy(finding: Finding, uri: str) -> dict[str, Any] | None:
     """The preferred remedy as an action."""
     preferred = next((remedy for remedy in finding.remedies if remedy.preferred), None)
-    if preferred is None:
+    if preferred is None or preferred.kind is RemedyKind.ADVICE:
         return None
     arguments = {"root": uri, "finding": finding.id, "remedy": preferred.id}
     return _action("Repair", APPLY, arguments, tooltip=preferred.title)

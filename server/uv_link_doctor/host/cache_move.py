@@ -1,0 +1,685 @@
+"""How uv's whole cache gets to another place with no moment at which a uv, or a kill, would meet half of one.
+
+Within a file system the cache and a symbolic link to its new place change names in one step, so that the old path
+leads to a whole cache all the time. To another file system it is copied beside its new place while uv may go on
+installing, brought up to date while uv waits, and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from uv_link_doctor.engine.model import Operation
+from uv_link_doctor.host.cache_copy import (
+    OURS,
+    Copying,
+    Size,
+    bring_up_to_date,
+    delete,
+    inside,
+    is_copy,
+    relative,
+    roots_of,
+    sync,
+    weigh,
+)
+from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock, is_at, try_lock
+from uv_link_doctor.host.places import try_links
+
+Phase = Literal["waiting", "weighing", "copying", "checking", "writing", "switching", "relinking", "removing"]
+_Old = Literal["kept", "linked", "gone"]
+
+SECONDS_AT_MOST = 60.0
+"""To wait for uv; uv itself gives up waiting for us after 300 (0.9.16 and later)."""
+_POLITE_SECONDS = 1.0
+"""Before newcomers are held back: as long as others share the lock by turns, it would never be free."""
+_PASSES_AT_MOST = 5
+_PAUSE = 0.05
+_AT_FDCWD = -100
+_CONTAINER = re.compile(re.escape(OURS) + r"[0-9a-f]{16}$")
+_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
+_LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
+"""Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
+
+
+class MoveError(Exception):
+    """The move was not made; the cache is where it was, as it was, and nothing has the destination's name."""
+
+    def __init__(self, text: str, *, os_error: int | None = None, path: Path | None = None) -> None:
+        super().__init__(text)
+        self.os_error = os_error
+        """The system's number, `ENOSPC` also where the space was found short beforehand; None: it is not the system."""
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """How far a move is."""
+
+    phase: Phase
+    files: int = 0
+    """Done in this phase."""
+    of: Size | None = None
+    """All there is to do, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A move that was made; what `undo_move` needs, and a journal keeps."""
+
+    cache: Path
+    """Where it was."""
+    destination: Path
+    how: Literal["renamed", "copied"]
+    old: _Old
+    """The old path: a second cache of its own, a symbolic link to the new place, or nothing."""
+    relinked: int = 0
+    """Absolute symbolic links into the old cache that were made relative."""
+    left_over: Path | None = None
+    """What could not be removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaking:
+    """An environment that would not outlive the cache's old path."""
+
+    path: Path
+    why: Literal["inside", "linked"]
+    """It lies in the cache (of a script, a tool, `uv run --with`, a build), or its files are links into the cache."""
+
+
+def move(
+    cache: Path,
+    destination: Path,
+    *,
+    remove_old: bool = False,
+    leave_link: bool = True,
+    on_step: Callable[[Step], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    seconds: float = SECONDS_AT_MOST,
+) -> Moved:
+    """Moves uv's cache to a path that does not exist or is an empty directory; called again after a kill, it finishes.
+
+    A rename where the system allows one; the old path then is a symbolic link to the new. Else a copy: the old cache
+    stays for other projects, or (`remove_old`) gives way to such a link. Without `leave_link` nothing stays at the old
+    path: a uv that is waiting for the cache at that moment will not find it. Modes, times, symbolic and hard links are
+    kept, extended attributes are not. A uv before the lock (0.4.18 has none) is held off by nobody, and needs it least
+    where a link takes the old place in the same step. `seconds` is how long uv may make us wait, each of two times.
+
+    Raises MoveError, also where `stop` said so; what was copied until then is removed.
+    """
+    cache, destination = _ends(cache, destination)
+    order = _Order(
+        cache=cache,
+        destination=destination,
+        remove_old=remove_old,
+        leave_link=leave_link,
+        tell=on_step or (lambda _: None),
+        stop=stop or (lambda: False),
+        seconds=seconds,
+    )
+    made: list[Path] = []
+    try:
+        if (finished := _finished_before(order)) is not None:
+            return finished
+        _refuse_bad_destination(order)
+        made += [it for it in (destination.parent, *destination.parent.parents) if not it.exists()]
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        same = cache.stat().st_dev == destination.parent.stat().st_dev
+        return (_rename(order) if same else None) or _carry(order)
+    except BaseException as error:
+        for directory in made:
+            with suppress(OSError):
+                directory.rmdir()
+        if isinstance(error, OSError | CacheBusyError):
+            raise move_error(error, cache) from error
+        raise
+
+
+def undo_move(
+    moved: Moved,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    seconds: float = SECONDS_AT_MOST,
+) -> None:
+    """Brings the cache back to its old path; where the old one was kept, that means to remove the copy.
+
+    Raises MoveError.
+    """
+    if not moved.destination.is_dir():
+        return
+    if moved.old != "kept":
+        move(
+            moved.destination,
+            moved.cache,
+            remove_old=True,
+            leave_link=False,
+            on_step=on_step,
+            stop=stop,
+            seconds=seconds,
+        )
+        return
+    if not moved.cache.is_dir():
+        raise MoveError("the old cache has gone, so the new one stays", path=moved.cache)
+    order = _Order(
+        cache=moved.destination, tell=on_step or (lambda _: None), stop=stop or (lambda: False), seconds=seconds
+    )
+    try:
+        with _container(moved.destination.parent) as container, _alone(order):
+            order.tell(Step(phase="removing"))
+            moved.destination.rename(container / "old")
+    except (OSError, CacheBusyError) as error:
+        raise move_error(error, moved.destination) from error
+
+
+def names_that_break(cache: Path, environments: Iterable[Path] = ()) -> tuple[Breaking, ...]:
+    """The environments that need the cache's present path: those in it, and of those given, the linked ones.
+
+    They go on working as long as a symbolic link is at the old path. Never raises.
+    """
+    found: list[Breaking] = []
+    for pattern in ("environments-v*/*/pyvenv.cfg", "builds-v*/*/pyvenv.cfg", "archive-v*/*/pyvenv.cfg"):
+        with suppress(OSError):
+            found += [Breaking(path=it.parent, why="inside") for it in sorted(cache.glob(pattern))]
+    real = os.path.realpath(cache)
+    for environment in environments:
+        if not inside(os.path.realpath(environment), real) and _linked_into(environment, real):
+            found.append(Breaking(path=environment, why="linked"))
+    return tuple(found)
+
+
+# --- Within a file system --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What `move` was asked for."""
+
+    cache: Path
+    destination: Path = Path()
+    remove_old: bool = False
+    leave_link: bool = True
+    tell: Callable[[Step], None]
+    stop: Callable[[], bool]
+    seconds: float
+
+
+def _rename(order: _Order) -> Moved | None:
+    """The move by name; None where the system wants a copy after all (two mounts, two subvolumes, a mount point)."""
+    with _alone(order):
+        order.tell(Step(phase="switching"))
+        try:
+            linked = _change_names(order)
+        except OSError as error:
+            if error.errno in {errno.EXDEV, errno.EBUSY}:
+                return None
+            raise
+        _flush(order.cache.parent, order.destination.parent)
+        order.tell(Step(phase="relinking"))
+        relinked = _relink(order.cache, order.destination)
+    return Moved(
+        cache=order.cache,
+        destination=order.destination,
+        how="renamed",
+        old="linked" if linked else "gone",
+        relinked=relinked,
+    )
+
+
+def _change_names(order: _Order) -> bool:
+    """Whether a link is at the old path afterwards."""
+    cache, destination = order.cache, order.destination
+    back = destination.is_symlink()
+    if not back and destination.exists():
+        destination.rmdir()
+    # The link leads to its own path until it changes places with the cache.
+    if back or (order.leave_link and _symlink(destination, destination)):
+        exchanged = False
+        try:
+            exchanged = _exchange(cache, destination)
+        finally:
+            if not exchanged and not back:
+                destination.unlink()
+        if exchanged:
+            if back:
+                cache.unlink()
+            return order.leave_link and (not back or _symlink(destination, cache))
+    if back:
+        destination.unlink()
+    cache.rename(destination)
+    return order.leave_link and _symlink(destination, cache)
+
+
+def _relink(cache: Path, destination: Path) -> int:
+    """Makes the absolute links relative that lead into the cache by its old path; how many."""
+    relinked = 0
+    roots = roots_of(cache, destination)
+    level = [f"{destination}/{name}" for name in os.listdir(destination) if _LINKS_OF_UV.fullmatch(name)]  # noqa: PTH208
+    while level:
+        with os.scandir(level.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    target = os.readlink(entry.path)  # noqa: PTH115  (there are thousands)
+                    link = relative(target, os.path.relpath(entry.path, destination), roots)
+                    if link != target:
+                        temporary = destination / f"{OURS}{os.urandom(8).hex()}"
+                        temporary.symlink_to(link)
+                        temporary.replace(entry.path)
+                        relinked += 1
+                elif entry.is_dir():
+                    level.append(entry.path)
+    return relinked
+
+
+# --- To another file system ------------------------------------------------------------------------------------------
+
+
+def _carry(order: _Order) -> Moved:
+    """The move by a copy."""
+    cache, destination, tell = order.cache, order.destination, order.tell
+    with _container(destination.parent, cache) as container:
+        copy = container / "cache"
+        work = Copying(cache=os.fspath(cache), copy=os.fspath(copy), stop=order.stop)
+        with _shared(order):
+            tell(Step(phase="weighing"))
+            size = None
+            if try_links(cache, container).works.get(Operation.CLONE) is not True:  # Else it takes next to no space.
+                size = weigh(cache, stop=order.stop)
+                _refuse_lack_of_space(container, size)
+            _pass(order, work, "copying", size, distrust=copy.exists())
+            tell(Step(phase="writing"))
+            sync(copy)
+        with _alone(order):
+            _settle(order, work, size)
+            tell(Step(phase="switching"))
+            _take_place(copy, destination)
+            _flush(destination.parent)
+            old, claim = _retire_cache(order)
+    return _copied(order, old, claim, relinked=len(work.relinked))
+
+
+def _copied(order: _Order, old: _Old, claim: _Claim | None, *, relinked: int) -> Moved:
+    left_over = None
+    if claim:
+        order.tell(Step(phase="removing"))
+        left_over = _remove_container(claim)
+    return Moved(
+        cache=order.cache,
+        destination=order.destination,
+        how="copied",
+        old=old,
+        relinked=relinked,
+        left_over=left_over,
+    )
+
+
+def _settle(order: _Order, work: Copying, size: Size | None) -> None:
+    """Looks through all of both until nothing differs, and has it on disk."""
+    for attempt in range(_PASSES_AT_MOST):
+        if not _pass(order, work, "checking", size):
+            if attempt:
+                order.tell(Step(phase="writing"))
+                sync(Path(work.copy))
+            return
+    raise MoveError("the cache does not keep still: a uv without a lock is at work in it", path=Path(work.cache))
+
+
+def _pass(order: _Order, work: Copying, phase: Phase, size: Size | None, *, distrust: bool = False) -> int:
+    def told(files: int) -> None:
+        order.tell(Step(phase=phase, files=files, of=size))
+
+    changed = bring_up_to_date(work, distrust=distrust, on_files=told)
+    if order.stop():
+        raise MoveError("stopped", path=order.cache)
+    return changed
+
+
+def _take_place(copy: Path, destination: Path) -> None:
+    """Gives the copy its name, in the place of an empty directory or of the link that a former move left."""
+    if destination.is_symlink():
+        if _exchange(copy, destination):
+            copy.unlink()
+            return
+        destination.unlink()
+    elif destination.exists():
+        destination.rmdir()
+    copy.rename(destination)
+
+
+def _retire_cache(order: _Order) -> tuple[_Old, _Claim | None]:
+    """Takes the old cache out of its place, if asked to; what is there now, and what is to be deleted with the cache.
+
+    Where that fails the old cache stays, which hurts nobody.
+    """
+    cache, destination = order.cache, order.destination
+    if not order.remove_old:
+        return "kept", None
+    try:
+        claim = _claim_new(cache.parent)
+    except OSError:
+        return "kept", None
+    aside = claim.path / "old"
+    try:
+        if order.leave_link and _symlink(destination, aside) and _exchange(cache, aside):
+            return "linked", claim
+        aside.unlink(missing_ok=True)
+        cache.rename(aside)
+    except OSError:
+        _remove_container(claim)
+        return "kept", None
+    return ("linked" if order.leave_link and _symlink(destination, cache) else "gone"), claim
+
+
+def _refuse_lack_of_space(container: Path, size: Size) -> None:
+    free = shutil.disk_usage(container).free
+    copied = container / "cache"
+    there = weigh(copied).size if copied.exists() else 0
+    if size.size > free + there:
+        text = f"the cache needs {size.size} bytes there, and {free + there} are free"
+        raise MoveError(text, os_error=errno.ENOSPC, path=container.parent)
+
+
+# --- Who may be at it ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _shared(order: _Order) -> Iterator[None]:
+    """Installs go on; nobody cleans."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_lock(order, exclusive=False, seconds=order.seconds))
+        except OSError as error:
+            _unless_read_only(error)
+        yield
+
+
+@contextmanager
+def _alone(order: _Order) -> Iterator[None]:
+    """No uv is at work in the cache, and those that come wait."""
+    with ExitStack() as stack:
+        try:
+            politely = min(order.seconds, _POLITE_SECONDS)
+            stack.enter_context(_lock(order, exclusive=True, seconds=politely))
+        except CacheBusyError:
+            if order.stop() or order.seconds <= _POLITE_SECONDS:
+                raise
+            stack.enter_context(_queue(order, order.seconds - _POLITE_SECONDS))
+        except OSError as error:
+            _unless_read_only(error)
+        yield
+
+
+@contextmanager
+def _queue(order: _Order, seconds: float) -> Iterator[None]:
+    """The same for a cache in which there is always some uv: newcomers find another file to wait at.
+
+    The old one gets its name back, so that a uv which has held it all the time goes on being safe from a `cache clean`.
+    """
+    if os.link not in os.supports_dir_fd:
+        with _lock(order, exclusive=True, seconds=seconds):
+            yield
+        return
+    until = time.monotonic() + seconds
+    ours, theirs = (f"{OURS}{os.urandom(8).hex()}" for _ in range(2))
+    with ExitStack() as stack:
+        cache = _open(stack, os.fspath(order.cache), os.O_RDONLY | os.O_DIRECTORY)
+        held = _open(stack, ".lock", os.O_RDWR, dir_fd=cache)
+        queue = _open(stack, ours, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=cache)
+        stack.callback(_rename_quietly, theirs, ".lock", cache)
+        try:
+            os.fchmod(queue, 0o666)
+            try_lock(queue, exclusive=True)
+            os.link(".lock", theirs, src_dir_fd=cache, dst_dir_fd=cache)
+            os.replace(ours, ".lock", src_dir_fd=cache, dst_dir_fd=cache)
+        except BaseException:
+            os.unlink(ours, dir_fd=cache)
+            raise
+        while not try_lock(held, exclusive=True):
+            if time.monotonic() > until or order.stop():
+                raise CacheBusyError(str(order.cache))
+            time.sleep(_PAUSE)
+        yield
+
+
+def _open(stack: ExitStack, path: str, flags: int, *, dir_fd: int | None = None) -> int:
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o666, dir_fd=dir_fd)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _rename_quietly(name: str, to: str, directory: int) -> None:
+    with suppress(OSError):
+        os.replace(name, to, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+@contextmanager
+def _lock(order: _Order, *, exclusive: bool, seconds: float) -> Iterator[None]:
+    def told() -> None:
+        order.tell(Step(phase="waiting"))
+
+    with cache_lock(order.cache, exclusive=exclusive, seconds=seconds, stop=order.stop, on_wait=told):
+        yield
+
+
+def _unless_read_only(error: OSError) -> None:
+    """Where no lock file can be made, no uv can install either."""
+    if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        raise error
+
+
+# --- Unfinished things -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """A directory beside the cache's old or new place for what is not finished; locked as long as its maker lives."""
+
+    path: Path
+    handle: int
+
+
+@contextmanager
+def _container(parent: Path, cache: Path | None = None) -> Iterator[Path]:
+    """A claimed directory, removed at the end; the one in which a dead predecessor was copying this cache, if any."""
+    claim = _clear(parent, keep=cache) or _claim_new(parent, cache)
+    try:
+        yield claim.path
+    finally:
+        _remove_container(claim)
+
+
+def _claim_new(parent: Path, cache: Path | None = None) -> _Claim:
+    while True:
+        path = parent / f"{OURS}{os.urandom(8).hex()}"
+        path.mkdir(mode=0o700)
+        if claim := _claim(path):
+            (path / "of").write_text(json.dumps(os.fspath(cache) if cache else None), encoding="utf-8")
+            return claim
+
+
+def _claim(path: Path) -> _Claim | None:
+    """None where its maker lives, or another cleared it away."""
+    lock = path / "lock"
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None
+    if try_lock(handle, exclusive=True) and is_at(handle, lock):
+        return _Claim(path=path, handle=handle)
+    os.close(handle)
+    return None
+
+
+def _clear(parent: Path, *, keep: Path | None = None) -> _Claim | None:
+    """Removes what dead predecessors left, but for one in which this cache was being copied: that is returned."""
+    kept = None
+    for name in filter(_CONTAINER.fullmatch, os.listdir(parent)):  # noqa: PTH208
+        if not (parent / name / "lock").exists():
+            with suppress(OSError):
+                (parent / name).rmdir()  # Not even begun; a living one makes itself another.
+        elif claim := _claim(parent / name):
+            if kept is None and keep is not None and _was_of(claim) == os.fspath(keep):
+                kept = claim
+            else:
+                _remove_container(claim)
+    return kept
+
+
+def _was_of(claim: _Claim) -> object:
+    try:
+        return json.loads((claim.path / "of").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _remove_container(claim: _Claim) -> Path | None:
+    """The directory, if it is still there."""
+    for name in ("cache", "old", "of"):
+        with suppress(OSError):
+            delete(claim.path / name)
+    if os.name == "nt":
+        os.close(claim.handle)
+        shutil.rmtree(claim.path, ignore_errors=True)
+    else:
+        shutil.rmtree(claim.path, ignore_errors=True)
+        os.close(claim.handle)
+    return claim.path if claim.path.exists() else None
+
+
+def _finished_before(order: _Order) -> Moved | None:
+    """What a predecessor did who was killed late enough; None where the move is still to be made."""
+    cache, destination = order.cache, order.destination
+    how: Literal["renamed", "copied"] = "copied"
+    if cache == destination or destination.is_symlink() or not (destination / "CACHEDIR.TAG").exists():
+        return None
+    if cache.parent.stat().st_dev == destination.stat().st_dev:
+        how = "renamed"
+    if not os.path.lexists(cache):
+        # Between two renames, where names cannot be exchanged.
+        linked = order.leave_link and _symlink(destination, cache)
+        old: _Old = "linked" if linked else "gone"
+    elif cache.is_symlink():
+        old = "linked"
+        if not order.leave_link:
+            cache.unlink()
+            old = "gone"
+    else:
+        if not is_copy(cache, destination):
+            return None
+        _clear(destination.parent)
+        with _alone(order):
+            old, claim = _retire_cache(order)
+        return _copied(order, old, claim, relinked=0)
+    for parent in {cache.parent, destination.parent}:
+        _clear(parent)
+    return Moved(cache=cache, destination=destination, how=how, old=old, relinked=_relink(cache, destination))
+
+
+def _ends(cache: Path, destination: Path) -> tuple[Path, Path]:
+    """Both without symbolic links above them, nor in them but for one that a move left, be it unfinished."""
+    cache, destination = (
+        Path(os.path.realpath(it.parent), it.name) for it in (cache.absolute(), destination.absolute())
+    )
+    if destination.is_symlink():
+        if destination.readlink() == destination:
+            destination.unlink()  # A predecessor was killed before the names changed.
+        elif os.path.realpath(destination) != os.path.realpath(cache):
+            destination = Path(os.path.realpath(destination))
+    if cache.is_symlink() and os.path.realpath(cache) != os.path.realpath(destination):
+        cache = Path(os.path.realpath(cache))
+    return cache, destination
+
+
+def _refuse_bad_destination(order: _Order) -> None:
+    cache, destination = order.cache, order.destination
+    if not cache.is_dir() or cache.is_symlink():
+        raise MoveError("there is no cache", os_error=errno.ENOENT, path=cache)
+    if inside(os.fspath(destination), os.fspath(cache)):
+        raise MoveError("the destination is in the cache itself", os_error=errno.EINVAL, path=destination)
+    back = destination.is_symlink()
+    if not back and os.path.lexists(destination) and not is_empty_directory(destination):
+        raise MoveError("something else is at the destination", os_error=errno.EEXIST, path=destination)
+
+
+def is_empty_directory(path: Path) -> bool:
+    """Whether it is one, by itself or through a link."""
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _linked_into(environment: Path, cache: str) -> bool:
+    """Whether uv installed with `--link-mode=symlink`: it then links every file, so one of each package tells."""
+    for pattern in ("lib/python*/site-packages/*.dist-info/METADATA", "Lib/site-packages/*.dist-info/METADATA"):
+        with suppress(OSError):
+            for file in environment.glob(pattern):
+                if file.is_symlink() and inside(os.path.realpath(file), cache):
+                    return True
+    return False
+
+
+def move_error(error: OSError | CacheBusyError, path: Path) -> MoveError:
+    """What kept a move of this path from being made."""
+    if isinstance(error, CacheBusyError):
+        return MoveError("uv is at work there", path=path)
+    where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    number = getattr(error, "winerror", None) or error.errno
+    return MoveError(error.strerror or str(error), os_error=number, path=where)
+
+
+# --- System calls that Python lacks ----------------------------------------------------------------------------------
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Lets two names change places in one step; False where the system or the file system cannot. Raises OSError.
+
+    renameat2(2) with RENAME_EXCHANGE on Linux, renamex_np(2) with RENAME_SWAP on macOS (untried).
+    """
+    import ctypes  # noqa: PLC0415  (it takes its time to load)
+
+    names = os.fsencode(one), os.fsencode(other)
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "linux":
+            failed = library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], 2)
+        elif sys.platform == "darwin":
+            failed = library.renamex_np(*names, 2)
+        else:
+            return False
+    except (AttributeError, OSError, TypeError):
+        return False
+    if not failed:
+        return True
+    number = ctypes.get_errno()
+    if number in _NO_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), os.fspath(one), None, os.fspath(other))
+
+
+def _symlink(target: Path, path: Path) -> bool:
+    try:
+        path.symlink_to(target, target_is_directory=True)
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def _flush(*directories: Path) -> None:
+    """Has the names in them written, as far as the system lets us."""
+    for directory in directories:
+        with suppress(OSError):
+            handle = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

@@ -1,0 +1,319 @@
+"""Each remedy carried out on real file systems with a real uv: what it left is looked at, and it can be taken back."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kit.cloud import STOPS
+from kit.projects import UvProject
+
+from uv_link_doctor import doctor, journal, repair
+from uv_link_doctor.engine.model import Cause, Code, DoctorError, Examination, LinkMode, Remedy, RemedyKind, Verdict
+from uv_link_doctor.engine.remedies import actions
+from uv_link_doctor.host import Host, local_host, state
+from uv_link_doctor.host.cache_lock import cache_lock
+from uv_link_doctor.host.cache_repair import Obstacle, Repaired
+from uv_link_doctor.options import Options
+
+
+class Patient:
+    """A project, and the doctor as it is called there."""
+
+    def __init__(self, project: UvProject, uv: Path, state_directory: Path) -> None:
+        self.project = project
+        self.uv = uv
+        self.host: Host = replace(local_host(), environ=project.environ, state=state_directory)
+        self.options = Options(uv_path=str(uv))
+
+    async def sync(self) -> Examination:
+        return await doctor.examine(self.project.manifest, self.host, self.options)
+
+    async def check(self) -> Examination:
+        return await doctor.check(self.project.manifest, self.host, self.options)
+
+    async def apply(self, found: Examination, kind: RemedyKind) -> Examination:
+        return await repair.apply(found, offered(found)[kind], self.host, self.options)
+
+    async def undo(self) -> str:
+        return await journal.undo(self.project.manifest, self.host)
+
+    @property
+    def remembered(self) -> state.ProjectState:
+        return state.load(self.host.state, self.project.root)
+
+    def shows(self, key: str) -> str:
+        """What uv itself says of a setting."""
+        said = self.project.run(self.uv, "sync", "--show-settings").stdout
+        return said.partition(f"{key}:")[2].partition(",\n")[0]
+
+
+def offered(found: Examination) -> dict[RemedyKind, Remedy]:
+    return {remedy.kind: remedy for finding in found.findings for remedy in actions(finding.remedies)}
+
+
+def is_well(found: Examination) -> bool:
+    verified = found.verification is not None and found.verification.verified
+    return (found.verdict, found.findings, verified) == (Verdict.HEALTHY, (), True)
+
+
+@pytest.fixture(params=["0.4.18", "newest"])
+def uv(request, uv_binary) -> Path:
+    return uv_binary(request.param)
+
+
+@pytest.fixture
+def patient(uv, project, tmp_path) -> Callable[..., Patient]:
+    """`patient(cache=…)`: the cache is where the user's own uv.toml says, not a variable, so that it can be moved."""
+
+    def make(*, cache: Path | None = None, root: Path | None = None) -> Patient:
+        example = project("httpx", root=root)
+        del example.environ["UV_CACHE_DIR"]
+        if cache is not None:
+            users = Path(example.environ["HOME"]) / ".config" / "uv" / "uv.toml"
+            users.parent.mkdir(parents=True)
+            users.write_text(f'# mine\ncache-dir = "{cache}"\n')
+        return Patient(example, uv, tmp_path / "state")
+
+    return make
+
+
+def users_file(it: Patient) -> Path:
+    return Path(it.project.environ["HOME"]) / ".config" / "uv" / "uv.toml"
+
+
+# --- move-cache -----------------------------------------------------------------------------
+
+
+async def test_the_cache_moves_to_where_it_can_be_linked_and_back(patient, other_filesystem):
+    it = patient(cache=other_filesystem / "cache")
+    text = users_file(it).read_text()
+    found = await it.sync()
+    (finding,) = found.findings
+    assert finding.cause is Cause.CROSS_DEVICE
+    assert next(remedy for remedy in finding.remedies if remedy.preferred).kind is RemedyKind.MOVE_CACHE
+    it.project.run("rm", "-rf", it.project.environment)
+    assert is_well(await it.apply(found, RemedyKind.MOVE_CACHE))
+    home = Path(it.project.environ["HOME"]) / ".cache" / "uv"
+    assert users_file(it).read_text() == f'# mine\ncache-dir = "{home}"\n'
+    assert str(home) in it.shows("cache_dir")
+    assert {path.stat().st_nlink for path in it.project.site_packages.glob("certifi/*.py")} == {2}
+    assert it.project.run(it.uv, "sync", "--offline", "--reinstall").returncode == 0
+
+    assert [step.kind for step in it.remembered.journal] == ["move-cache", "move-cache"]
+    said = await it.undo()
+    assert f"uv's cache is in `{other_filesystem / 'cache'}` again" in said
+    assert users_file(it).read_text() == text
+    assert not home.exists()
+    assert it.remembered.journal == ()
+    assert it.project.run(it.uv, "sync", "--offline", "--reinstall").returncode == 0
+
+
+async def test_a_cache_that_a_variable_names_is_not_moved(patient, other_filesystem):
+    it = patient()
+    it.project.environ["UV_CACHE_DIR"] = str(other_filesystem / "cache")
+    assert RemedyKind.MOVE_CACHE not in offered(await it.sync())
+
+
+# --- set-link-mode-user ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a file", "no file yet"])
+async def test_the_users_own_file_says_copy_and_is_as_before(there, patient, other_filesystem):
+    it = patient(cache=other_filesystem / "cache" if there else None)
+    if not there:
+        it.project.environ["UV_CACHE_DIR"] = str(other_filesystem / "cache")
+    before = users_file(it).read_text() if there else None
+    found = await it.sync()
+    assert is_well(await it.apply(found, RemedyKind.SET_LINK_MODE_USER))
+    assert users_file(it).read_text() == (before or "") + 'link-mode = "copy"\n'
+    assert it.shows("link_mode").strip() == "Copy"
+    assert "link-mode" not in it.project.manifest.read_text()
+    await it.undo()
+    assert (users_file(it).read_text() if users_file(it).exists() else None) == before
+
+
+async def test_a_project_that_says_something_else_keeps_its_say(patient, other_filesystem):
+    it = patient(cache=other_filesystem / "cache")
+    it.project.manifest.write_text(it.project.manifest.read_text() + '\n[tool.uv]\nlink-mode = "hardlink"\n')
+    kinds = offered(await it.sync())
+    assert RemedyKind.SET_LINK_MODE in kinds
+    assert RemedyKind.SET_LINK_MODE_USER not in kinds
+
+
+# --- clean-package --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("METADATA", Path.unlink), ("RECORD", Path.unlink), ("METADATA", lambda path: path.write_bytes(b""))],
+    ids=["no METADATA", "no RECORD", "an empty METADATA"],
+)
+async def test_a_damaged_entry_is_fetched_again(name, damage, patient):
+    it = patient()
+    assert (await it.sync()).verdict is Verdict.HEALTHY
+    cache = Path(it.project.environ["HOME"]) / ".cache" / "uv"
+    (file,) = cache.glob(f"archive-v*/*/certifi-*.dist-info/{name}")
+    damage(file)
+    it.project.run("rm", "-rf", it.project.environment)
+    found = await it.sync()
+    (remedy,) = [remedy for finding in found.findings for remedy in finding.remedies if remedy.preferred]
+    assert remedy.kind is RemedyKind.CLEAN_PACKAGE
+    assert is_well(await it.apply(found, RemedyKind.CLEAN_PACKAGE))
+    assert it.project.missing_files() == {}
+
+
+async def test_a_remedy_that_does_not_help_says_so_and_leaves_the_finding(patient):
+    """The same file is missing again: whoever removes it is at it still."""
+    it = patient()
+    assert (await it.sync()).verdict is Verdict.HEALTHY
+    cache = Path(it.project.environ["HOME"]) / ".cache" / "uv"
+    (file,) = cache.glob("archive-v*/*/certifi-*.dist-info/METADATA")
+    text = file.read_text()
+    file.unlink()
+    it.project.run("rm", "-rf", it.project.environment)
+    await it.sync()
+    file.write_text(text)
+    found = await it.check()
+    kinds = list(offered(found))
+    assert kinds[0] is RemedyKind.REINSTALL_BROKEN
+    file.unlink()
+    after = await it.apply(found, RemedyKind.REINSTALL_BROKEN)
+    assert after.verdict is Verdict.FAILED
+    assert [finding.cause for finding in after.findings] == [Cause.MISSING_CACHE_FILE]
+    assert next(iter(offered(after))) is RemedyKind.CLEAN_PACKAGE
+
+
+# --- move-environment -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def synced(cloud_folder, patient) -> Patient:
+    folder = cloud_folder(STOPS)
+    it: Patient = patient(root=folder.synced / "project")
+    it.project.environ.update(
+        {"OneDriveCommercial": str(folder.synced), "UV_CACHE_DIR": str(folder.cache), "UV_LINK_MODE": "hardlink"}
+    )
+    it.host = replace(it.host, state=folder.root / "state")  # From where the cache can be linked.
+    return it
+
+
+async def test_the_environment_moves_out_of_the_synced_folder(synced):
+    it = synced
+    found = await it.check()
+    (remedy,) = [it for it in actions(found.findings[0].remedies) if it.kind is RemedyKind.MOVE_ENVIRONMENT]
+    assert not remedy.preferred
+    assert is_well(await it.apply(found, RemedyKind.MOVE_ENVIRONMENT))
+    assert it.project.environment.is_symlink()
+    new = it.project.environment.resolve()
+    assert new.is_relative_to(it.host.state)
+    assert it.project.missing_files() == {}
+    assert it.project.imports("httpx", "certifi.core")
+    assert (await it.check()).findings == ()
+    assert it.project.run(it.uv, "sync", "--reinstall").returncode == 0
+    assert [path.name for path in it.project.root.iterdir() if "uv-link-doctor" in path.name] == []
+
+    await it.undo()
+    assert not it.project.environment.exists()
+    assert it.remembered.journal == ()
+
+
+async def test_an_environment_that_was_there_is_kept_until_the_new_one_is_proven(synced):
+    it = synced
+    assert it.project.run(it.uv, "sync", "--link-mode", LinkMode.COPY).returncode == 0
+    (it.project.environment / "mine").write_text("kept until then")
+    found = await it.check()
+    new = offered(found)[RemedyKind.MOVE_ENVIRONMENT].title.split("`")[1]
+    it.project.run("mkdir", "-p", new)
+    it.project.run("touch", f"{new}/in-the-way")
+    after = await it.apply(found, RemedyKind.MOVE_ENVIRONMENT)
+    assert after.verdict is Verdict.NOT_A_LINK_FAILURE
+    assert (it.project.environment / "mine").read_text() == "kept until then"
+    assert not it.project.environment.is_symlink()
+    assert it.remembered.journal == ()
+
+
+# --- what keeps a remedy from its work ------------------------------------------------------
+
+
+async def refused(it: Patient, found: Examination, kind: RemedyKind) -> str:
+    """What is said, with nothing changed."""
+    with pytest.raises(DoctorError) as raised:
+        await it.apply(found, kind)
+    assert raised.value.hint
+    return raised.value.message
+
+
+async def test_settings_that_have_changed_meanwhile(patient, other_filesystem):
+    it = patient(cache=other_filesystem / "cache")
+    found = await it.sync()
+    it.project.manifest.write_text(it.project.manifest.read_text() + '\n[tool.uv]\nlink-mode = "hardlink"\n')
+    said = await refused(it, found, RemedyKind.SET_LINK_MODE_USER)
+    assert said == "your own uv.toml has no say in this project's link mode"
+    it.project.environ["UV_CACHE_DIR"] = str(other_filesystem / "cache")
+    assert await refused(it, found, RemedyKind.MOVE_CACHE) == "no place for the cache was found that can be linked"
+
+
+async def test_a_cache_whose_old_place_is_taken_is_not_moved_back(patient, other_filesystem):
+    it = patient(cache=other_filesystem / "cache")
+    await it.apply(await it.sync(), RemedyKind.MOVE_CACHE)
+    old = other_filesystem / "cache"
+    it.project.run("rm", "-rf", old)
+    it.project.run("touch", old)
+    with pytest.raises(DoctorError, match="the cache cannot be moved back: "):
+        await it.undo()
+
+
+async def test_a_package_that_cannot_be_cleaned(patient):
+    it = patient()
+    await it.sync()
+    cache = Path(it.project.environ["HOME"]) / ".cache" / "uv"
+    (metadata,) = cache.glob("archive-v*/*/certifi-*.dist-info/METADATA")
+    metadata.write_bytes(b"")
+    it.project.run("rm", "-rf", it.project.environment)
+    found = await it.sync()
+    assert found.uv is not None
+    broken_uv = replace(found, uv=replace(found.uv, path=Path("/bin/false")))
+    said = await refused(it, broken_uv, RemedyKind.CLEAN_PACKAGE)
+    assert said == "`uv cache clean` failed: it did not say why"
+    nameless = replace(found, findings=tuple(replace(finding, package=None) for finding in found.findings))
+    said = await refused(it, nameless, RemedyKind.CLEAN_PACKAGE)
+    assert said == "it is not known which package to remove from the cache"
+
+
+async def test_an_environment_that_cannot_be_moved(synced):
+    it = synced
+    assert it.project.run(it.uv, "sync", "--link-mode", LinkMode.COPY).returncode == 0
+    found = await it.check()
+    assert found.project is not None
+    elsewhere = replace(found, project=replace(found.project, environment=Path("/elsewhere")))
+    said = await refused(it, elsewhere, RemedyKind.MOVE_ENVIRONMENT)
+    assert said == "no better place for the environment is known"
+    with cache_lock(it.project.environment, exclusive=True, seconds=0):  # As a uv does that works there.
+        said = await refused(it, found, RemedyKind.MOVE_ENVIRONMENT)
+    assert "cannot be made a link to the new environment: " in said
+    assert it.project.environment.is_dir()
+    assert not it.project.environment.is_symlink()
+    assert it.project.missing_files() == {}
+
+
+async def test_files_that_cannot_be_replaced(synced, monkeypatch):
+    it = synced
+    assert it.project.run(it.uv, "sync").returncode == 0
+    it.project.environ["UV_PROJECT_ENVIRONMENT"] = str(it.host.state.parent / "outside")
+    found = await it.check()
+    (finding,) = found.findings
+    assert finding.code is Code.CACHE_TAINTED
+    full = Repaired(
+        files=0,
+        size=0,
+        entries=0,
+        damaged=(),
+        left=(),
+        obstacle=Obstacle(28, Path("/")),
+        stopped=False,
+        verifying=0,
+    )
+    monkeypatch.setattr(repair, "repair", lambda *_, **__: full)
+    said = await refused(it, found, RemedyKind.REPAIR_CACHE)
+    assert said == "not every file of the cache could be replaced (os error 28)"
