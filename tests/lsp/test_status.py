@@ -8,7 +8,11 @@ import pytest
 from kit.cloud import STOPS
 from kit.editor import Capabilities, editing
 from kit.fake_uv import Answer
+from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
+
+from uv_link_doctor.lsp.looks import showing_problems
+from uv_link_doctor.lsp.sessions import DoctorServer
 
 WANTS_STATUS = Capabilities(status=True, configuration=True)
 NO_CHANGE = json.dumps({"sync": {"action": "check", "changes": []}})
@@ -200,3 +204,12 @@ async def test_without_a_uv_there_is_no_command(project, tmp_path):
     async with editing(example.environ, example.root, settings=settings, capabilities=WANTS_STATUS) as editor:
         with pytest.raises(JsonRpcException, match="there is no uv to run; install uv"):
             await editor.request("uvLinkDoctor/terminalCommand", root=example.root.as_uri(), terminal="bash")
+
+
+def test_a_problem_that_came_while_a_look_was_under_way_stays(tmp_path):
+    """A save can find a manifest broken while the look that its opening began is still waiting for a disk."""
+    server, path = DoctorServer(), tmp_path / "pyproject.toml"
+    diagnostic = lsp.Diagnostic(lsp.Range(lsp.Position(0, 0), lsp.Position(0, 1)), "broken")
+    with showing_problems(server, path):
+        server.problems[path] = (path.as_uri(), diagnostic)
+    assert server.problems == {path: (path.as_uri(), diagnostic)}

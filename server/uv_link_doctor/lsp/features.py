@@ -30,6 +30,7 @@ from uv_link_doctor.lsp.looks import (
     session_for,
     showing_problems,
     trigger,
+    weigh,
 )
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.options import OnSave, Options
@@ -70,8 +71,7 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
             # What uv has begun to write meanwhile is not broken, and what a run has shown is newer.
             if not session.lock.locked() and session.examination is before:
                 ls.show(session, found)
-        with suppress(DoctorError):  # It may have been typed in meanwhile.
-            session.weight = await doctor.weigh(path, ls.host, ls.options_for(path))
+        ls.start(weigh(ls, session, path))
 
 
 def did_close(ls: DoctorServer, params: lsp.DidCloseTextDocumentParams) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from lsprotocol import types as lsp
@@ -84,8 +84,10 @@ async def _settled_inputs(ls: DoctorServer, path: Path) -> object:
 def showing_problems(ls: DoctorServer, path: Path) -> Iterator[None]:
     """Turns what the user can act on into a diagnostic of the file it is about, until the file can be looked at again.
 
-    A `uv.toml` need not belong to a project, nor a Python file that has ceased to be a script meanwhile.
+    A `uv.toml` need not belong to a project, nor a Python file that has ceased to be a script meanwhile. What somebody
+    else has begun to show while we waited is newer than our look, and stays.
     """
+    before = ls.problems.get(path)
     try:
         yield
     except DoctorError as error:
@@ -96,7 +98,14 @@ def showing_problems(ls: DoctorServer, path: Path) -> Iterator[None]:
         place = finding.location.path if finding.location else path
         ls.show_problem(path, ls.uri_of(place), convert.diagnostic(finding, path.parent))
     else:
-        ls.drop_problem(path)
+        if ls.problems.get(path) is before:
+            ls.drop_problem(path)
+
+
+async def weigh(ls: DoctorServer, session: Session, path: Path) -> None:
+    """Counts what the project's packages come to, for a hover to say."""
+    with suppress(DoctorError):  # It may have been typed in meanwhile.
+        session.weight = await doctor.weigh(path, ls.host, ls.options_for(path))
 
 
 async def look(ls: DoctorServer, session: Session, path: Path) -> Examination:
