@@ -311,7 +311,7 @@ def cache(folder: Path, rounds: int) -> Iterator[Comparison]:
 
     The files have second names, as in a cache that is in use. `UV_LINK_DOCTOR_FILES` is how many there are.
     """
-    files = int(os.environ.get("UV_LINK_DOCTOR_FILES", "100000"))
+    files = int(os.environ.get("UV_LINK_DOCTOR_FILES", "40000"))
     place = large_cache(folder / "large cache", files)
     (folder / "names").mkdir()
     for number, file in enumerate(place.glob("archive-v0/*/*/**/*.py")):
