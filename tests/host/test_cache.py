@@ -81,19 +81,6 @@ def test_nothing_refuses_on_a_healthy_file_system_and_nothing_stays(filled, ever
     assert sorted(cache(filled).iterdir()) == before
 
 
-@pytest.fixture
-def spoiled(cloud_folder, project, uv_binary):
-    """`spoiled(pattern)`: a project in a synced folder, installed with hard links."""
-
-    def make(pattern: str) -> UvProject:
-        folder = cloud_folder(pattern)
-        example = project("httpx", root=folder.synced / "first", cache=folder.cache)
-        assert example.run(uv_binary("newest"), "sync", "--link-mode", "hardlink").returncode == 0
-        return example
-
-    return make
-
-
 def test_one_file_of_a_wheel_that_was_taken_over(spoiled):
     example = spoiled(STOPS)
     found = entries(cache(example), ALL)

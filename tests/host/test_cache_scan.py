@@ -162,19 +162,6 @@ def test_what_cannot_be_listed_is_not_called_healthy(tmp_path):
     assert not scan(tmp_path, complete=True).finished
 
 
-@pytest.fixture
-def spoiled(cloud_folder, project, uv_binary):
-    """`spoiled(pattern)`: a project in a synced folder, installed with hard links."""
-
-    def make(pattern: str) -> UvProject:
-        folder = cloud_folder(pattern)
-        example = project("httpx", root=folder.synced / "first", cache=folder.cache)
-        assert example.run(uv_binary("newest"), "sync", "--link-mode", "hardlink").returncode == 0
-        return example
-
-    return make
-
-
 def test_one_file_that_was_taken_over_shows_in_a_complete_scan(spoiled):
     example = spoiled(STOPS)
     assert scan(cache(example), complete=False).troubled == ()
