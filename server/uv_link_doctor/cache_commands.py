@@ -38,8 +38,9 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.text import finding_lines
 from uv_link_doctor.host import Host, cache_move, cache_repair, state
 from uv_link_doctor.host.cache_copy import inside, weigh
+from uv_link_doctor.host.cache_environments import names_that_break
 from uv_link_doctor.host.cache_lock import CacheBusyError
-from uv_link_doctor.host.cache_move import Moved, MoveError, names_that_break
+from uv_link_doctor.host.cache_move import Moved, MoveError
 from uv_link_doctor.host.cache_repair import Repaired
 from uv_link_doctor.host.cache_scan import Scan, Trouble, Troubled, scan
 from uv_link_doctor.host.mounts import nearest_directory

@@ -17,8 +17,9 @@ from kit.projects import MakeProject, UvProject
 from kit.uv_versions import uv_binary
 
 from uv_link_doctor.host import cache_move
+from uv_link_doctor.host.cache_environments import names_that_break
 from uv_link_doctor.host.cache_lock import cache_lock
-from uv_link_doctor.host.cache_move import MoveError, Step, move, names_that_break, undo_move
+from uv_link_doctor.host.cache_move import MoveError, Step, move, undo_move
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the mounts and uv's file locks are Linux's")
 
