@@ -19,7 +19,7 @@ from kit.cloud import FALLS_BACK, STOPS, CloudFolder
 from kit.fake_uv import Answer
 from kit.projects import UvProject
 
-from uv_link_doctor import cache_commands
+from uv_link_doctor.cache_commands import answers, repair
 from uv_link_doctor.engine.model import DoctorError
 from uv_link_doctor.host import cache_repair
 from uv_link_doctor.host.cache_lock import cache_lock
@@ -224,10 +224,10 @@ def test_what_cannot_be_looked_at_is_not_passed_over(run):
 
 async def test_what_was_stopped_is_no_answer():
     stop = asyncio.Event()
-    cache_commands._refuse_stopped(stop, "")
+    answers.refuse_stopped(stop, "")
     stop.set()
     with pytest.raises(DoctorError, match="stopped before the end"):
-        cache_commands._refuse_stopped(stop, "nothing was changed")
+        answers.refuse_stopped(stop, "nothing was changed")
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def repaired(**more: Any) -> Repaired:
 )
 def test_a_repair_that_did_not_end_says_why(done, message, hint):
     with pytest.raises(DoctorError) as raised:
-        cache_commands._refuse_unfinished(done)
+        repair._refuse_unfinished(done)
     assert message in raised.value.message
     assert hint in raised.value.hint
 
@@ -405,7 +405,7 @@ def test_a_cache_in_use_is_not_touched(run, monkeypatch):
     troubled = Troubled(package="certifi", version="1", path=run.cache, trouble=Trouble.REFUSED, files=("a",))
     monkeypatch.setattr(cache_repair.repair, "__kwdefaults__", {"seconds": 0.0})
     with cache_lock(run.cache, exclusive=True, seconds=5), pytest.raises(DoctorError) as raised:
-        cache_commands._fresh_files(run.cache, [troubled], lambda: False)
+        repair._fresh_files(run.cache, [troubled], lambda: False)
     assert raised.value.message.startswith("the cache is in use: another program holds uv's lock on `")
 
 
@@ -413,7 +413,7 @@ def test_what_a_repair_found_damaged_is_not_offered_to_it_again():
     refused = Troubled(package="a", version="1", path=Path("/c/a"), trouble=Trouble.REFUSED, files=("x",), os_error=396)
     found = Scan(entries=1, files=1, linked=(), troubled=(refused,), finished=True)
     damaged = replace(refused, trouble=Trouble.DAMAGED, os_error=None)
-    assert cache_commands._with_damaged(found, (damaged,)).troubled == (damaged,)
+    assert repair._with_damaged(found, (damaged,)).troubled == (damaged,)
 
 
 # --- move ---------------------------------------------------------------------------------
