@@ -48,7 +48,11 @@ _PASSES_AT_MOST = 5
 _PAUSE = 0.05
 _AT_FDCWD = -100
 _CONTAINER = re.compile(re.escape(OURS) + r"[0-9a-f]{16}$")
-_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
+_NO_EXCHANGE = frozenset(
+    {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+    # A FUSE server that does not look at the flag: it has refused a plain rename of a directory over a link, or back.
+    | {errno.ENOTDIR, errno.EISDIR}
+)
 _LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
 """Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
 
