@@ -43,7 +43,11 @@ SECONDS_AT_MOST = 60.0
 """To wait for uv; uv itself gives up waiting for us after 300 (0.9.16 and later)."""
 _PASSES_AT_MOST = 5
 _AT_FDCWD = -100
-_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
+_NO_EXCHANGE = frozenset(
+    {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+    # A FUSE server that does not look at the flag: it has refused a plain rename of a directory over a link, or back.
+    | {errno.ENOTDIR, errno.EISDIR}
+)
 _LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
 """Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
 
