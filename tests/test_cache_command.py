@@ -445,17 +445,48 @@ def test_the_cache_is_moved_and_uv_says_so(by_default, destination):
     again = by_default("move", destination, "--yes")
     assert (again.returncode, "is the cache itself" in again.stderr) == (2, True)
 
-    undone = subprocess.run(
+    undone = undo(by_default)
+    assert undone.returncode == 0, undone.stderr
+    assert (uv_says(by_default), users_file(by_default).exists(), destination.exists()) == (old, False, False)
+    assert not old.is_symlink()
+
+
+def test_the_contents_can_be_left_behind(by_default, destination):
+    old = default_home(by_default)
+    before = files(old)
+    dry = by_default("move", destination, "--empty", "--dry-run")
+    assert f"Begin an empty cache at `{destination}`" in dry.stdout
+    assert not destination.exists()
+    moved = by_default("move", destination, "--empty", "--yes")
+    assert moved.returncode == 0, moved.stderr
+    assert f"the old one is still in `{old}`" in moved.stdout
+    assert (uv_says(by_default), files(old)) == (destination, before)
+    by_default.example.run("rm", "-rf", by_default.example.environment)
+    assert not list(destination.glob("archive-v*"))
+    assert by_default.sync().returncode == 0
+    assert list(destination.glob("archive-v*/*/certifi"))
+    assert by_default("scan", "--hashes").returncode == 0
+    undone = undo(by_default)
+    assert undone.returncode == 0, undone.stderr
+    assert (uv_says(by_default), destination.exists(), files(old)) == (old, False, before)
+
+
+def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):
+    (tmp_path / "file").touch()
+    said = by_default("move", tmp_path / "file" / "new", "--empty", "--yes")
+    assert (said.returncode, said.stderr.count("the cache was not moved: Not a directory")) == (2, 1)
+
+
+def undo(run):
+    """Takes the last remedy back."""
+    return subprocess.run(
         [*COMMAND[:-1], "fix", "--undo"],
-        cwd=by_default.example.root,
-        env=by_default.example.environ,
+        cwd=run.example.root,
+        env=run.example.environ,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert undone.returncode == 0, undone.stderr
-    assert (uv_says(by_default), users_file(by_default).exists(), destination.exists()) == (old, False, False)
-    assert not old.is_symlink()
 
 
 def test_without_a_project_it_says_how_to_move_it_back(by_default, tmp_path):

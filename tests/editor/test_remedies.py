@@ -32,7 +32,7 @@ def synced(folder: CloudFolder, project: MakeProject, name: str, *, outside: boo
 async def chosen(window: Workbench, finding: str, title: str, answer: str) -> str:
     """Chooses the quick fix that begins so for the finding that says this; all that was asked before it was done."""
     problem = await window.wait_for_problem(finding)
-    await window.go_to(problem.line, problem.column)
+    await window.go_to(problem.line, problem.column + 1)  # Somewhere else than now, so that the editor asks again.
     titles = await eventually(window.quick_fixes, lambda found: any(it.startswith(title) for it in found))
     await window.choose_quick_fix(next(it for it in titles if it.startswith(title)))
     question = await window.notification(f"{title}")

@@ -42,6 +42,8 @@ class _Plan:
 
     old: Path
     new: Path
+    empty: bool
+    """The contents stay behind; uv fills the new one as it needs it."""
     place: settings.SettingPlace | None
     """Where the new place will be written; None where no file would count, or another cache is in force."""
     overruling: str | None
@@ -93,7 +95,8 @@ def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stoppe
     _refuse_bad_destination(old, new)
     counting = _counting(known, new, host)
     overruling = None if counting else _overruling(known, new)
-    changes = [*_price(old, new, stop), *_breaking(known), *_reservations(new, host)]
+    price = [_REFILLED] if options.empty else [*_price(old, new, stop), *_breaking(known)]
+    changes = [*price, *_reservations(new, host)]
     if counting is not None:
         changes.append(f"writes `cache-dir` to `{counting.path}`, so that uv finds it there")
     if overruling is not None:
@@ -101,12 +104,15 @@ def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stoppe
     remedy = Remedy(
         id=RemedyKind.MOVE_CACHE.value,
         kind=RemedyKind.MOVE_CACHE,
-        title=f"Move uv's cache from `{old}` to `{new}`",
+        title=f"Begin an empty cache at `{new}`" if options.empty else f"Move uv's cache from `{old}` to `{new}`",
         preferred=True,
         changes=tuple(changes),
         command=(),
     )
-    return _Plan(old=old, new=new, place=counting, overruling=overruling, remedy=remedy)
+    return _Plan(old=old, new=new, empty=options.empty, place=counting, overruling=overruling, remedy=remedy)
+
+
+_REFILLED = "leaves the old cache as it is; uv downloads into the new one what it needs"
 
 
 def _refuse_bad_destination(old: Path, new: Path) -> None:
@@ -211,6 +217,8 @@ def _moved(ordered: _Plan, stop: Stopped) -> Moved:
             paced(f"{step.phase.capitalize()}: {step.files}{f' of {step.of.files}' if step.of else ''} files")
 
     try:
+        if ordered.empty:
+            return cache_move.begin(ordered.old, ordered.new)
         return cache_move.move(ordered.old, ordered.new, on_step=on_step, stop=stop)
     except MoveError as error:
         where = f" at `{error.path}`" if error.path is not None else ""

@@ -42,6 +42,8 @@ _Old = Literal["kept", "linked", "gone"]
 SECONDS_AT_MOST = 60.0
 """To wait for uv; uv itself gives up waiting for us after 300 (0.9.16 and later)."""
 _PASSES_AT_MOST = 5
+_TAG, _SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"
+"""By which uv marks its caches, as other programs do (Cache Directory Tagging Specification)."""
 _AT_FDCWD = -100
 _NO_EXCHANGE = frozenset(
     {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -135,6 +137,20 @@ def move(
         if isinstance(error, OSError | CacheBusyError):
             raise move_error(error, cache) from error
         raise
+
+
+def begin(cache: Path, destination: Path) -> Moved:
+    """An empty cache at a path that does not exist or is an empty directory; the old one stays. Raises MoveError."""
+    cache, destination = _ends(cache, destination)
+    order = _Order(cache=cache, destination=destination, tell=lambda _: None, stop=lambda: False, seconds=0)
+    try:
+        if destination.is_symlink() or not (destination / _TAG).exists():
+            _refuse_bad_destination(order)
+            destination.mkdir(parents=True, exist_ok=True)
+            (destination / _TAG).write_text(_SIGNATURE, encoding="ascii")
+    except OSError as error:
+        raise move_error(error, destination) from error
+    return Moved(cache=cache, destination=destination, how="copied", old="kept")
 
 
 def undo_move(
@@ -430,7 +446,7 @@ def _finished_before(order: _Order) -> Moved | None:
     """What a predecessor did who was killed late enough; None where the move is still to be made."""
     cache, destination = order.cache, order.destination
     how: Literal["renamed", "copied"] = "copied"
-    if cache == destination or destination.is_symlink() or not (destination / "CACHEDIR.TAG").exists():
+    if cache == destination or destination.is_symlink() or not (destination / _TAG).exists():
         return None
     if cache.parent.stat().st_dev == destination.stat().st_dev:
         how = "renamed"
