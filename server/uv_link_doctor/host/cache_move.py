@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -35,6 +34,7 @@ from uv_link_doctor.host.cache_copy import (
     weigh,
 )
 from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock, is_at, try_lock
+from uv_link_doctor.host.exchange import exchange
 from uv_link_doctor.host.places import try_links
 
 Phase = Literal["waiting", "weighing", "copying", "checking", "writing", "switching", "relinking", "removing"]
@@ -46,9 +46,7 @@ _POLITE_SECONDS = 1.0
 """Before newcomers are held back: as long as others share the lock by turns, it would never be free."""
 _PASSES_AT_MOST = 5
 _PAUSE = 0.05
-_AT_FDCWD = -100
 _CONTAINER = re.compile(re.escape(OURS) + r"[0-9a-f]{16}$")
-_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
 """Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
 
@@ -248,7 +246,7 @@ def _change_names(order: _Order) -> bool:
     if back or (order.leave_link and _symlink(destination, destination)):
         exchanged = False
         try:
-            exchanged = _exchange(cache, destination)
+            exchanged = exchange(cache, destination)
         finally:
             if not exchanged and not back:
                 destination.unlink()
@@ -349,7 +347,7 @@ def _pass(order: _Order, work: Copying, phase: Phase, size: Size | None, *, dist
 def _take_place(copy: Path, destination: Path) -> None:
     """Gives the copy its name, in the place of an empty directory or of the link that a former move left."""
     if destination.is_symlink():
-        if _exchange(copy, destination):
+        if exchange(copy, destination):
             copy.unlink()
             return
         destination.unlink()
@@ -372,7 +370,7 @@ def _retire_cache(order: _Order) -> tuple[_Old, _Claim | None]:
         return "kept", None
     aside = claim.path / "old"
     try:
-        if order.leave_link and _symlink(destination, aside) and _exchange(cache, aside):
+        if order.leave_link and _symlink(destination, aside) and exchange(cache, aside):
             return "linked", claim
         aside.unlink(missing_ok=True)
         cache.rename(aside)
@@ -637,33 +635,7 @@ def move_error(error: OSError | CacheBusyError, path: Path) -> MoveError:
     return MoveError(error.strerror or str(error), os_error=number, path=where)
 
 
-# --- System calls that Python lacks ----------------------------------------------------------------------------------
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Lets two names change places in one step; False where the system or the file system cannot. Raises OSError.
-
-    renameat2(2) with RENAME_EXCHANGE on Linux, renamex_np(2) with RENAME_SWAP on macOS (untried).
-    """
-    import ctypes  # noqa: PLC0415  (it takes its time to load)
-
-    names = os.fsencode(one), os.fsencode(other)
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
-            failed = library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], 2)
-        elif sys.platform == "darwin":
-            failed = library.renamex_np(*names, 2)
-        else:
-            return False
-    except (AttributeError, OSError, TypeError):
-        return False
-    if not failed:
-        return True
-    number = ctypes.get_errno()
-    if number in _NO_EXCHANGE:
-        return False
-    raise OSError(number, os.strerror(number), os.fspath(one), None, os.fspath(other))
+# --- System calls that may be refused ---------------------------------------------------------------------------------
 
 
 def _symlink(target: Path, path: Path) -> bool:
