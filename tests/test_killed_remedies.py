@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from kit.cloud import STOPS, MountCloud
+from kit.cloud import STOPS, CloudFolder, MountCloud
 from kit.projects import UvProject, clean_environ, write_project
 from kit.uv_versions import uv_binary
 
@@ -80,8 +80,8 @@ class Patient:
         self.spoil()
         await doctor.examine(self.project.manifest, self.host, Options())
 
-    def killed_at(self, step: int) -> str:
-        """What it was about to do; nothing where it came to its end before."""
+    def killed_at(self, step: int) -> str | None:
+        """What it was about to do, nothing where somebody else killed it; None where it came to its end."""
         folder = self.folder or Path(self.project.environ["HOME"]).parent
         command = [sys.executable, "-c", CHILD, str(step), str(folder), self.steps, self.kind]
         environ = self.project.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -89,7 +89,7 @@ class Patient:
             command, cwd=self.project.root, env=environ, capture_output=True, encoding="utf-8", check=False
         )
         assert child.returncode in {-9, 0}, child.stdout + child.stderr
-        return child.stdout.strip() if child.returncode else ""
+        return child.stdout.strip() if child.returncode else None
 
     async def again(self) -> Examination:
         """A second call; a run where nothing is left to repair."""
@@ -150,7 +150,7 @@ async def killed_at_each_step(it: Patient, look: Callable[[], None] = lambda: No
         await it.undo()
         assert it.text == before
         assert not it.settings or list(it.settings.parent.glob(".*uv-link-doctor-*")) == []
-        if not did:
+        if did is None:
             break
         assert [path.parent.name for path in it.kept()] == ([".venv"] if kept else [])
         it.installs()
@@ -251,29 +251,65 @@ async def test_copies_in_a_synced_folder(project, cloud_folder: MountCloud):
     assert await killed_at_each_step(it) == [RENAMES, RUNS_UV, RENAMES]
 
 
-@pytest.mark.parametrize("exchanges", [True, False])
-async def test_an_environment_in_a_synced_folder(exchanges, project, tmp_path, request):
-    """In FUSE names change places in two steps, since it does not know how to in one."""
-    synced, cache, home = tmp_path / "synced", tmp_path / "cache", tmp_path / "state"
-    if not exchanges:
-        folder = request.getfixturevalue("cloud_folder")(STOPS)
-        synced, cache, home = folder.synced, folder.cache, folder.root / "state"
-    example = project(
-        synced / "project", OneDriveCommercial=synced, UV_CACHE_DIR=cache, UV_LINK_MODE="hardlink", XDG_STATE_HOME=home
-    )
-    environment = example.environment
+@pytest.fixture
+def in_synced_folder(project, tmp_path) -> Callable[..., Patient]:
+    """`in_synced_folder(cloud)`: a project whose environment, with a user's file in it, is to move out of there."""
 
-    def spoil() -> None:
-        assert example.run("uv", "sync", "--link-mode=copy").returncode == 0
-        (environment / "mine").touch()
+    def make(folder: CloudFolder | None = None) -> Patient:
+        synced, cache = (folder.synced, folder.cache) if folder else (tmp_path / "synced", tmp_path / "cache")
+        example = project(
+            synced / "project",
+            OneDriveCommercial=synced,
+            UV_CACHE_DIR=cache,
+            UV_LINK_MODE="hardlink",
+            XDG_STATE_HOME=(folder.root if folder else tmp_path) / "state",
+        )
+
+        def spoil() -> None:
+            assert example.run("uv", "sync", "--link-mode=copy").returncode == 0
+            (example.environment / "mine").touch()
+
+        return Patient(RemedyKind.MOVE_ENVIRONMENT, example, spoil)
+
+    return make
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+async def test_an_environment_in_a_synced_folder(exchanges, in_synced_folder, request):
+    """In FUSE names change places in two steps, since it does not know how to in one."""
+    it = in_synced_folder(None if exchanges else request.getfixturevalue("cloud_folder")(STOPS))
+    if not exchanges:  # The other steps are the same.
+        it = replace(it, steps="os.symlink os.rename os.remove", folder=it.project.root)
 
     def look() -> None:
-        assert it.kept() or (environment.is_symlink() and example.imports("httpx", "certifi.core"))
+        assert it.kept() or (it.project.environment.is_symlink() and it.project.imports("httpx", "certifi.core"))
 
-    it = Patient(RemedyKind.MOVE_ENVIRONMENT, example, spoil)
-    if not exchanges:  # The other steps are the same.
-        it = replace(it, steps="os.symlink os.rename os.remove", folder=example.root)
-    steps = await killed_at_each_step(it, look)
     run = [RENAMES, RUNS_UV, "os.symlink", "ctypes.dlsym", "os.remove", "shutil.rmtree", RUNS_UV]
-    assert steps == (run if exchanges else ["os.symlink", RENAMES, RENAMES, "os.remove"])
+    expected = run if exchanges else ["os.symlink", RENAMES, RENAMES, "os.remove"]
+    assert await killed_at_each_step(it, look) == expected
     assert it.environments() == []
+
+
+@pytest.mark.parametrize(
+    "begun", ["true", 'mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"', 'uv venv "$UV_PROJECT_ENVIRONMENT"']
+)
+async def test_a_kill_while_uv_makes_the_new_environment(begun, in_synced_folder, tmp_path):
+    it = in_synced_folder()
+    uv, found = tmp_path / "bin" / "uv", it.project.environ["PATH"]
+    uv.parent.mkdir()
+    uv.write_text(f'#!/bin/sh\nPATH="{found}"\ncase "$*" in *--version*) exec uv "$@"; esac\n{begun}\nkill -9 $PPID\n')
+    uv.chmod(0o755)
+    for undo in (True, False):
+        await it.fall_ill()
+        it.project.environ["PATH"] = f"{uv.parent}:{found}"
+        assert it.killed_at(0) == ""
+        it.project.environ["PATH"] = found
+        assert len(it.kept()) == 1
+        if undo:
+            await it.undo()
+            assert it.environments() == [it.project.environment]
+    after = await it.again()
+    assert (after.verdict, after.findings) == (Verdict.HEALTHY, ())
+    assert it.project.environment.is_symlink()
+    assert it.project.missing_files() == {}
+    assert it.project.imports("httpx", "certifi.core")
