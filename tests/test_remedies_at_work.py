@@ -1,6 +1,7 @@
 """Each remedy carried out on real file systems with a real uv: what it left is looked at, and it can be taken back."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,7 +215,8 @@ async def test_the_environment_moves_out_of_the_synced_folder(synced):
     assert [path.name for path in it.project.root.iterdir() if "uv-link-doctor" in path.name] == []
 
     await it.undo()
-    assert not it.project.environment.exists()
+    assert not it.project.environment.is_symlink()
+    assert list(it.host.state.glob("environments/*")) == []
     assert it.remembered.journal == ()
 
 
@@ -223,14 +225,85 @@ async def test_an_environment_that_was_there_is_kept_until_the_new_one_is_proven
     assert it.project.run(it.uv, "sync", "--link-mode", LinkMode.COPY).returncode == 0
     (it.project.environment / "mine").write_text("kept until then")
     found = await it.check()
-    new = offered(found)[RemedyKind.MOVE_ENVIRONMENT].title.split("`")[1]
-    it.project.run("mkdir", "-p", new)
-    it.project.run("touch", f"{new}/in-the-way")
+    it.project.manifest.write_text(it.project.manifest.read_text().replace('"httpx"', '"httpx", "not-there"'))
     after = await it.apply(found, RemedyKind.MOVE_ENVIRONMENT)
     assert after.verdict is Verdict.NOT_A_LINK_FAILURE
     assert (it.project.environment / "mine").read_text() == "kept until then"
     assert not it.project.environment.is_symlink()
+    assert list(it.host.state.glob("environments/*")) == []
     assert it.remembered.journal == ()
+
+
+def missing_half(new: Path) -> None:
+    """As a uv leaves it that was killed while it installed."""
+    (info,) = new.glob("lib/python*/site-packages/certifi-*.dist-info")
+    (info / "INSTALLER").unlink()
+    (info.parent / "certifi" / "core.py").unlink()
+
+
+def no_environment_yet(new: Path) -> None:
+    """As a uv leaves it that was killed while it made it."""
+    (new / "pyvenv.cfg").unlink()
+
+
+@pytest.mark.parametrize("damage", [missing_half, no_environment_yet])
+async def test_a_half_made_new_environment_is_taken_up(damage, synced):
+    it = synced
+    found = await it.check()
+    new = Path(offered(found)[RemedyKind.MOVE_ENVIRONMENT].title.split("`")[1])
+    assert it.project.run("env", f"UV_PROJECT_ENVIRONMENT={new}", it.uv, "sync").returncode == 0
+    damage(new)
+    assert is_well(await it.apply(found, RemedyKind.MOVE_ENVIRONMENT))
+    assert it.project.missing_files() == {}
+    assert it.project.imports("httpx", "certifi.core")
+
+
+async def test_a_moved_environment_that_somebody_deleted_is_made_anew_in_its_place(synced):
+    it = synced
+    assert is_well(await it.apply(await it.check(), RemedyKind.MOVE_ENVIRONMENT))
+    it.project.run("rm", "-rf", it.project.environment.resolve())
+    assert (await it.check()).findings == ()
+    assert is_well(await it.sync())
+    assert it.project.environment.is_symlink()
+    assert it.project.missing_files() == {}
+
+
+async def test_an_environment_in_which_a_uv_is_at_work_is_not_taken_back(synced):
+    it = synced
+    await it.apply(await it.check(), RemedyKind.MOVE_ENVIRONMENT)
+    with (
+        cache_lock(it.project.environment, exclusive=True, seconds=0),
+        pytest.raises(DoctorError, match="cannot be taken back: uv is at work there"),
+    ):
+        await it.undo()
+    assert it.project.imports("httpx")
+    assert [step.kind for step in it.remembered.journal] == ["move-environment"]
+
+
+# --- retry-copy -----------------------------------------------------------------------------
+
+
+async def test_copies_do_not_wait_long_for_the_cache_that_they_would_heal(synced, monkeypatch):
+    it = synced
+    monkeypatch.setattr(repair, "_FOR_OTHERS", 0.1)
+    assert it.project.run(it.uv, "sync").returncode == 0
+    found = await it.check()
+    told: list[str] = []
+    with ExitStack() as held:
+
+        def on_line(line: str) -> None:
+            told.append(line)
+            if line.startswith("Another uv is at work in the cache"):
+                held.close()
+
+        cache = Path(it.project.environ["UV_CACHE_DIR"])
+        held.enter_context(cache_lock(cache, exclusive=True, seconds=0))
+        remedy = offered(found)[RemedyKind.RETRY_COPY]
+        assert is_well(await repair.apply(found, remedy, it.host, it.options, on_line=on_line))
+    assert any(line.startswith("Another uv is at work in the cache") for line in told)
+    it.project.environ["UV_PROJECT_ENVIRONMENT"] = str(it.host.state.parent / "outside")
+    await it.undo()
+    assert [finding.code for finding in (await it.check()).findings] == [Code.CACHE_TAINTED]
 
 
 # --- what keeps a remedy from its work ------------------------------------------------------

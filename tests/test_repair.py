@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import os
+import shutil
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -381,6 +383,93 @@ async def test_a_file_that_somebody_changed_is_left_alone(change, told):
     assert raised.value.hint == "take the setting out by hand, if it is still there"
     assert (setting.read_text() if setting.exists() else None) == before
     assert patient.state.journal == journal
+
+
+async def test_what_could_not_be_written_leaves_nothing_to_undo(told):
+    patient = told(goes_wrong(LASTING))
+    found = await patient.sync()
+
+    async def refuse(path: Path, _: TextEdit) -> bool:
+        raise DoctorError(f"`{path}` cannot be written: No space left on device", "")
+
+    patient.host = replace(patient.host, edit=refuse)
+    with pytest.raises(DoctorError, match="No space left"):
+        await patient.apply(found, RemedyKind.SET_LINK_MODE)
+    assert patient.state.journal == ()
+
+
+@pytest.mark.parametrize("before", [None, "# mine\n"])
+async def test_a_setting_that_a_kill_came_before_is_taken_back(before, told):
+    patient = told()
+    setting = patient.project.root / "uv.toml"
+    if before is not None:
+        setting.write_text(before)
+    step = state.Step(kind="set-link-mode", path=str(setting), before=before, after='link-mode = "copy"\n')
+    journal.note(patient.project.root, patient.host, step)
+    assert await patient.undo() == f"`{setting}` is as it was before"
+    assert (setting.read_text() if setting.exists() else None) == before
+    assert patient.state.journal == ()
+
+
+def a_cache(path: Path) -> None:
+    path.mkdir()
+    (path / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+    (path / "wheels-v8").mkdir()
+
+
+def moved_by_name(old: Path, new: Path) -> None:
+    old.rename(new)
+    old.symlink_to(new)
+
+
+def between_two_names(old: Path, new: Path) -> None:
+    old.rename(new)
+
+
+def copied_and_used(old: Path, new: Path) -> None:
+    shutil.copytree(old, new)
+    (old / "wheels-v9").mkdir()
+
+
+def not_begun(old: Path, new: Path) -> None: ...
+
+
+def made_by_another(_: Path, new: Path) -> None:
+    a_cache(new)
+    os.utime(new / "CACHEDIR.TAG", (0, 0))
+
+
+@pytest.mark.parametrize("done", [not_begun, moved_by_name, between_two_names, copied_and_used, made_by_another])
+async def test_a_cache_is_moved_back_however_far_it_came_before_a_kill(done, told, tmp_path):
+    patient = told()
+    old, new = tmp_path / "old", tmp_path / "new"
+    a_cache(old)
+    done(old, new)
+    step = state.Step(kind="move-cache", path=str(old), destination=str(new))
+    journal.note(patient.project.root, patient.host, step)
+    assert await patient.undo() == f"uv's cache is in `{old}` again"
+    assert (old / "wheels-v8").is_dir()
+    assert not old.is_symlink()
+    assert new.exists() == (done is made_by_another)
+    assert patient.state.journal == ()
+
+
+def test_a_remedy_that_is_carried_out_again_has_its_steps_once(told):
+    patient = told()
+    root, host = patient.project.root, patient.host
+    steps = [
+        state.Step(kind="set-link-mode", path="/uv.toml", after="new"),
+        state.Step(kind="move-cache", path="/old", destination="/new"),
+        state.Step(kind="move-cache", path="/uv.toml", before="new", after="newer", first=False),
+    ]
+    assert [journal.note(root, host, it) for it in steps] == [True] * 3
+    told_how = replace(steps[1], how="copied kept")
+    assert [journal.note(root, host, it) for it in (told_how, steps[2])] == [False] * 2
+    assert patient.state.journal == (steps[0], told_how, steps[2])
+    with pytest.raises(ZeroDivisionError), journal.noted(root, host, steps[1]) as begun:
+        1 // (not begun)
+    assert len(patient.state.journal) == 3, "what a predecessor did is not forgotten"
+    assert journal.note(root, host, steps[0]), "it is another remedy's again"
 
 
 async def test_what_cannot_be_remembered_is_said(told, tmp_path):

@@ -39,6 +39,7 @@ from uv_link_doctor.engine.model import (
 )
 from uv_link_doctor.engine.setting_findings import setting_findings, with_settings
 from uv_link_doctor.host import Host, cache, environment, state
+from uv_link_doctor.host.environment_move import taken_up
 from uv_link_doctor.host.foresight import foresee
 from uv_link_doctor.host.homes import homes, moved_environment
 from uv_link_doctor.host.sample import sample
@@ -92,6 +93,7 @@ async def examine(
     # Whoever forbids downloads is not asked to allow one.
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
     variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
+    variables |= await asyncio.to_thread(taken_up, case.project.environment, host.state)
     said = None
     if not agreed:
         intent, said = await _intent(command, case, variables, on_line=on_line, stop=stop)

@@ -1,22 +1,57 @@
-"""What remedies changed, kept with the project's state, so that it can be taken back: each step, the last first."""
+"""What remedies changed, kept with the project's state, so that it can be taken back: each step, the last first.
+
+A step is kept before it is done. So a kill at any moment leaves a way back, and what is taken back may not have been
+done, or only by half.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from uv_link_doctor.engine.model import DoctorError, Remedy, RemedyKind, Span, TextEdit
-from uv_link_doctor.host import Host, state
+from uv_link_doctor.engine.model import DoctorError, RemedyKind, Span, TextEdit
+from uv_link_doctor.host import Host, environment_move, state
+from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_move import Moved, MoveError, undo_move
 from uv_link_doctor.project import find_manifest, subject_of
 
 
-def note(subject: Path, host: Host, *steps: state.Step) -> None:
-    """Adds steps of one remedy to a project's journal; raises DoctorError where that cannot be kept."""
+@contextmanager
+def noted(subject: Path, host: Host, step: state.Step) -> Iterator[bool]:
+    """Keeps a step that is about to be done, and drops it if that fails; True where a killed predecessor had begun it.
+
+    Raises DoctorError where the journal cannot be kept.
+    """
+    begun = not note(subject, host, step)
+    try:
+        yield begun
+    except Exception:
+        if not begun:
+            drop(subject, host, step)
+        raise
+
+
+def note(subject: Path, host: Host, step: state.Step) -> bool:
+    """Adds a step to a project's journal; False where the last remedy has it, and at most `how` is new.
+
+    So it is where a remedy is carried out again after a kill. Raises DoctorError.
+    """
     remembered = state.load(host.state, subject)
-    save(replace(remembered, journal=(*remembered.journal, *steps)), host)
+    earlier, last = _last_remedy(remembered.journal)
+    known = tuple(replace(it, how=step.how) if _same(it, step) else it for it in last)
+    new = not any(_same(it, step) for it in last)
+    save(replace(remembered, journal=(*earlier, *known, *([step] if new else []))), host)
+    return new
+
+
+def drop(subject: Path, host: Host, step: state.Step) -> None:
+    """Takes a step that was not done out of a project's journal; raises DoctorError."""
+    remembered = state.load(host.state, subject)
+    earlier, last = _last_remedy(remembered.journal)
+    save(replace(remembered, journal=(*earlier, *(it for it in last if not _same(it, step)))), host)
 
 
 def save(remembered: state.ProjectState, host: Host) -> None:
@@ -56,8 +91,11 @@ async def _take_back(step: state.Step, host: Host) -> str:
     if step.kind == RemedyKind.MOVE_CACHE and step.destination is not None:
         return await asyncio.to_thread(_move_back, step)
     if step.kind == RemedyKind.MOVE_ENVIRONMENT:
-        return await asyncio.to_thread(_unlink_environment, path)
-    if (text := host.read_text(path)) != step.after:
+        return await asyncio.to_thread(_bring_environment_back, path, Path(step.destination or ""))
+    await asyncio.to_thread(state.clear_unfinished, path)
+    if (text := host.read_text(path)) == step.before:
+        return f"`{path}` is as it was before"
+    if text != step.after:
         raise DoctorError(f"`{path}` has been changed since", "take the setting out by hand, if it is still there")
     if step.before is None and text is not None:
         await asyncio.to_thread(path.unlink)
@@ -67,22 +105,38 @@ async def _take_back(step: state.Step, host: Host) -> str:
 
 
 def _move_back(step: state.Step) -> str:
-    how, _, old = (step.how or "").partition(" ")
-    moved = Moved(cache=Path(step.path or ""), destination=Path(step.destination or ""), how=how, old=old)  # type: ignore[arg-type]
+    cache, destination = Path(step.path or ""), Path(step.destination or "")
+    how, _, old = (step.how or _how(cache, destination)).partition(" ")
+    moved = Moved(cache=cache, destination=destination, how=how, old=old)  # type: ignore[arg-type]
     try:
-        undo_move(moved)
+        if how:
+            undo_move(moved)
     except MoveError as error:
         raise DoctorError(f"the cache cannot be moved back: {error}", "see to that, then undo once more") from error
-    return f"uv's cache is in `{moved.cache}` again"
+    return f"uv's cache is in `{cache}` again"
 
 
-def _unlink_environment(path: Path) -> str:
-    """Lets the project have an environment of its own again, which uv makes with the next install."""
-    if path.is_symlink():
-        path.unlink()
-    return f"`{os.fspath(path)}` leads nowhere else any more; the next `uv sync` makes it anew"
+def _how(cache: Path, destination: Path) -> str:
+    """How far a move came that was killed before it could say so, as its `how`; nothing: the cache did not move."""
+    if not cache.is_dir() or cache.is_symlink():
+        return "renamed linked"
+    return "copied kept" if stems_from(destination, cache) else ""
 
 
-def steps_of(remedy: Remedy, *steps: state.Step) -> tuple[state.Step, ...]:
-    """The steps as those of one remedy."""
-    return tuple(replace(step, kind=remedy.kind.value, first=index == 0) for index, step in enumerate(steps))
+def _bring_environment_back(old: Path, new: Path) -> str:
+    try:
+        there = environment_move.take_back(old, new)
+    except MoveError as error:
+        raise DoctorError(f"`{old}` cannot be taken back: {error}", "end what uses it, then undo once more") from error
+    nowhere = f"`{old}` leads nowhere else any more"
+    return nowhere if there else f"{nowhere}; the next `uv sync` makes it anew"
+
+
+def _last_remedy(journal: tuple[state.Step, ...]) -> tuple[tuple[state.Step, ...], tuple[state.Step, ...]]:
+    """What came before the last remedy, and its steps."""
+    begins = max((index for index, step in enumerate(journal) if step.first), default=0)
+    return journal[:begins], journal[begins:]
+
+
+def _same(one: state.Step, other: state.Step) -> bool:
+    return replace(one, how=None) == replace(other, how=None)

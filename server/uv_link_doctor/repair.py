@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import errno
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,10 +28,10 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.engine.settings import SettingPlace
 from uv_link_doctor.host import Host, cache_move, environment_move, state
+from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_lock import CacheBusyError
 from uv_link_doctor.host.cache_repair import Repaired, repair
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
-from uv_link_doctor.host.environment_move import EnvironmentMove
 from uv_link_doctor.options import Options
 
 
@@ -39,6 +40,7 @@ class _Work:
     """A remedy on its way."""
 
     case: Case
+    agreed: bool
     finding: Finding | None
     """What it is to help against; None where that has gone meanwhile."""
     remedy: Remedy
@@ -65,8 +67,6 @@ class _Deed:
     """Packages besides those that are incomplete."""
     in_force: str | None = None
     """What uv must say of its settings afterwards: a pattern of `--show-settings`."""
-    move: EnvironmentMove | None = None
-    """Where uv is to make the environment, if not where it is."""
 
 
 async def apply(
@@ -87,39 +87,51 @@ async def apply(
     assert project is not None  # noqa: S101  (the remedies of a pasted text are only shown)
     case = Case(project, examination.uv, host, options)
     finding = next((it for it in examination.findings if remedy in it.remedies), None)
-    broken = tuple(it.package for it in (await asyncio.to_thread(case.verify, None)).broken)
-    work = _Work(case, finding, remedy, broken, on_line, stop)
+    work = _Work(case, agreed, finding, remedy, await asyncio.to_thread(_broken, case), on_line, stop)
+    if remedy.kind is RemedyKind.MOVE_ENVIRONMENT:
+        return await _move_environment(work)
     deed = await _DEEDS[remedy.kind](work)
-    there = {"UV_PROJECT_ENVIRONMENT": str(deed.move.new)} if deed.move else {}
-    after = await examine(
-        project.manifest.path,
-        host,
-        replace(options, environment={**options.environment, **there}),
-        link_mode=deed.link_mode,
-        reinstall=tuple(dict.fromkeys((*broken, *deed.reinstall))) if deed.move is None else (),
-        agreed=agreed,
-        on_line=on_line,
-        stop=stop,
-    )
-    after = await look_at_files(after, host, options, every=True)
-    proven = after.verdict is Verdict.HEALTHY and after.verification is not None and after.verification.verified
-    if not proven or any(it.code not in ABOUT_SETTINGS for it in after.findings):
+    after = await _run(work, replace(deed, reinstall=tuple(dict.fromkeys((*work.broken, *deed.reinstall)))))
+    if not _proven(after):
         return after
     if deed.in_force is not None and not await _says(case, deed.in_force):
         return replace(after, verdict=examination.verdict, findings=examination.findings)
-    if work.remedy.kind is RemedyKind.REPAIR_CACHE and await asyncio.to_thread(_still_refused, case):
+    if remedy.kind is RemedyKind.REPAIR_CACHE and await asyncio.to_thread(_still_refused, case):
         # What uv has just linked was taken over at once: this folder itself is the one that spoils the cache.
         return replace(after, verdict=examination.verdict, findings=examination.findings)
-    if work.remedy.kind is RemedyKind.RETRY_COPY and finding is not None and lasts(finding.cause):
+    if remedy.kind is RemedyKind.RETRY_COPY and finding is not None and lasts(finding.cause):
         _remember_copy(work, finding)
-    if deed.move is not None:
-        await asyncio.to_thread(_lead_there, work, deed.move)
-        return await examine(project.manifest.path, host, options, agreed=agreed, on_line=on_line, stop=stop)
     return after
 
 
 ABOUT_SETTINGS = frozenset({Code.SETTING_IGNORED, Code.SETTING_INVALID})
 """Findings that are there with or without a remedy."""
+
+
+async def _run(work: _Work, deed: _Deed, *, at: Path | None = None) -> Examination:
+    """The run after a deed, and every file looked at; `at`: in another place for the environment than its own."""
+    case = work.case
+    there = {"UV_PROJECT_ENVIRONMENT": str(at)} if at else {}
+    after = await examine(
+        case.project.manifest.path,
+        case.host,
+        replace(case.options, environment={**case.options.environment, **there}),
+        link_mode=deed.link_mode,
+        reinstall=deed.reinstall,
+        agreed=work.agreed,
+        on_line=work.on_line,
+        stop=work.stop,
+    )
+    return await look_at_files(after, case.host, case.options, every=True)
+
+
+def _proven(after: Examination) -> bool:
+    verified = after.verification is not None and after.verification.verified
+    return after.verdict is Verdict.HEALTHY and verified and all(it.code in ABOUT_SETTINGS for it in after.findings)
+
+
+def _broken(case: Case) -> tuple[str, ...]:
+    return tuple(it.package for it in case.verify(None).broken)
 
 
 def _remember_copy(work: _Work, finding: Finding) -> None:
@@ -139,8 +151,15 @@ async def _retry_copy(work: _Work) -> _Deed:
     if work.case.project.settings.link_mode.value != LinkMode.COPY:
         ends = await asyncio.to_thread(work.case.places, passive=True)
         if ends.environment.synced_by is not None:
-            await _fresh_files(work)
+            try:
+                await _fresh_files(work, seconds=_FOR_OTHERS)
+            except CacheBusyError:
+                work.tell("Another uv is at work in the cache, so its files are left as they are; a later look tells")
     return _Deed(link_mode=LinkMode.COPY)
+
+
+_FOR_OTHERS = 10.0
+"""Seconds to wait for the cache where a copy helps without it: most installs are over by then, and people wait, too."""
 
 
 async def _reinstall(_: _Work) -> _Deed:
@@ -171,7 +190,10 @@ async def _copies_by(work: _Work, place: SettingPlace) -> _Deed:
 
 
 async def _repair_cache(work: _Work) -> _Deed:
-    done = await _fresh_files(work)
+    try:
+        done = await _fresh_files(work)
+    except CacheBusyError as error:
+        raise DoctorError(f"the cache is in use: {error}", "let the other uv finish, then try again") from error
     if done.left or done.obstacle is not None:
         number = done.obstacle.os_error if done.obstacle else done.left[0].os_error
         raise DoctorError(
@@ -181,18 +203,17 @@ async def _repair_cache(work: _Work) -> _Deed:
     return _Deed()
 
 
-async def _fresh_files(work: _Work) -> Repaired:
-    """Gives the project's entries that take no link fresh files; raises DoctorError where uv holds the cache."""
+async def _fresh_files(work: _Work, *, seconds: float = cache_move.SECONDS_AT_MOST) -> Repaired:
+    """Gives the project's entries that take no link fresh files; raises CacheBusyError."""
     ends = await asyncio.to_thread(work.case.places, passive=True)
-    refused = await asyncio.to_thread(work.case.refused, ends, passive=False)
+    refused = [_troubled(it) for it in await asyncio.to_thread(work.case.refused, ends, passive=False)]
     directory, _ = work.case.ends()
     work.tell(f"Giving {len(refused)} entries of the cache fresh files")
-    try:
-        return await asyncio.to_thread(
-            repair, directory, [_troubled(it) for it in refused], stop=work.stopped, on_wait=lambda: _waits(work)
-        )
-    except CacheBusyError as error:
-        raise _busy(error) from error
+
+    def waits() -> None:
+        work.tell("Waiting until another uv releases the cache")
+
+    return await asyncio.to_thread(repair, directory, refused, seconds=seconds, stop=work.stopped, on_wait=waits)
 
 
 def _troubled(refused: Refused) -> Troubled:
@@ -238,25 +259,66 @@ async def _move_cache(work: _Work) -> _Deed:
         )
     home = found[0]
     work.tell(f"Moving uv's cache to {home}")
-    try:
-        moved = await asyncio.to_thread(cache_move.move, old, home, stop=work.stopped)
-    except cache_move.MoveError as error:
-        raise DoctorError(f"the cache was not moved: {error}", "it is where it was, and whole") from error
-    step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(home), how=f"{moved.how} {moved.old}")
-    journal.note(case.project.subject, case.host, step)
+    await asyncio.to_thread(_move_to, work, old, home)
     origin = case.project.settings.cache_dir.origin
     key = tuple((origin.key or "").split(".")) if origin.path == path else ("cache-dir",)
     await _write(work, SettingPlace(path, key), str(home), first=False)
     return _Deed(in_force=f'cache_dir: Some\\(\\s*"{re.escape(str(home))}"')
 
 
-async def _move_environment(work: _Work) -> _Deed:
-    new = work.case.new_environment(await asyncio.to_thread(work.case.places, passive=True))
+def _move_to(work: _Work, old: Path, home: Path) -> None:
+    subject, host = work.case.project.subject, work.case.host
+    step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(home))
+    with journal.noted(subject, host, step) as begun:
+        try:
+            moved = cache_move.move(old, home, stop=work.stopped)
+            how = f"{moved.how} {moved.old}"
+        except cache_move.MoveError as error:
+            if not (begun and error.os_error == errno.EEXIST and stems_from(home, old)):
+                raise DoctorError(f"the cache was not moved: {error}", "it is where it was, and whole") from error
+            how = "copied kept"  # Before the kill; the old one has been used since.
+    journal.note(subject, host, replace(step, how=how))
+
+
+async def _move_environment(work: _Work) -> Examination:
+    """Uv makes it anew in the new place, to which a link leads when every file was looked at; the old one goes last."""
+    project, host = work.case.project, work.case.host
+    old, new = project.environment, work.case.new_environment(await asyncio.to_thread(work.case.places, passive=True))
     if new is None:
         raise DoctorError("no better place for the environment is known", "name one with `UV_PROJECT_ENVIRONMENT`")
-    # Nobody but us makes anything there: what is there already is of a move that did not come to its end.
-    aside = work.case.project.environment.with_name(f".venv-uv-link-doctor-{os.urandom(8).hex()}")
-    return _Deed(move=EnvironmentMove(old=work.case.project.environment, new=new, aside=aside))
+    step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
+    with journal.noted(project.subject, host, step):
+        begun = await asyncio.to_thread(_taken_up, work.case, new)
+        after = await _run(work, _Deed(reinstall=begun), at=new)
+        if proven := _proven(after):
+            await asyncio.to_thread(_lead_there, old, new)
+    if not proven:
+        with suppress(cache_move.MoveError):  # What stays there is taken up the next time.
+            await asyncio.to_thread(environment_move.take_back, old, new)
+        journal.drop(project.subject, host, step)
+        return after
+    try:
+        await asyncio.to_thread(environment_move.settle, old)
+    except cache_move.MoveError as error:
+        work.tell(f"The old environment could not be removed from beside `{old}`: {error}")
+    return await examine(
+        project.manifest.path, host, work.case.options, agreed=work.agreed, on_line=work.on_line, stop=work.stop
+    )
+
+
+def _taken_up(case: Case, new: Path) -> tuple[str, ...]:
+    """What is broken of an environment that a killed predecessor has begun there; nobody else makes anything there."""
+    environment_move.clear(new)
+    return _broken(replace(case, project=replace(case.project, environment=new)))
+
+
+def _lead_there(old: Path, new: Path) -> None:
+    try:
+        environment_move.lead(old, new)
+    except cache_move.MoveError as error:
+        raise DoctorError(
+            f"`{old}` cannot be made a link to the new environment: {error}", "the old environment is kept"
+        ) from error
 
 
 _DEEDS: dict[RemedyKind, Callable[[_Work], Awaitable[_Deed]]] = {
@@ -267,7 +329,6 @@ _DEEDS: dict[RemedyKind, Callable[[_Work], Awaitable[_Deed]]] = {
     RemedyKind.REPAIR_CACHE: _repair_cache,
     RemedyKind.CLEAN_PACKAGE: _clean_package,
     RemedyKind.MOVE_CACHE: _move_cache,
-    RemedyKind.MOVE_ENVIRONMENT: _move_environment,
 }
 
 
@@ -282,18 +343,17 @@ async def _write(work: _Work, place: SettingPlace, value: str, *, first: bool = 
     change = (scripts if in_script else toml_text).set_value(before or "", place.key, settings.quoted(value))
     if change is None:
         raise DoctorError(f"`{place.path}` cannot be changed in one place", f"set `{place.key[-1]}` by hand")
-    if before is None:
-        place.path.parent.mkdir(parents=True, exist_ok=True)
-    on_disk = await case.host.edit(place.path, change)
-    if on_disk:
-        step = state.Step(
-            kind=work.remedy.kind.value,
-            path=str(place.path),
-            before=before,
-            after=change.apply(before or ""),
-            first=first,
-        )
-        journal.note(case.project.subject, case.host, step)
+    after = change.apply(before or "")
+    if after == before:
+        return True  # By a predecessor who was killed.
+    step = state.Step(kind=work.remedy.kind.value, path=str(place.path), before=before, after=after, first=first)
+    with journal.noted(case.project.subject, case.host, step):
+        if before is None:
+            place.path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(state.clear_unfinished, place.path)
+        on_disk = await case.host.edit(place.path, change)
+    if not on_disk:
+        journal.drop(case.project.subject, case.host, step)  # The editor's own undo takes it back.
     return on_disk
 
 
@@ -311,29 +371,3 @@ async def _says(case: Case, pattern: str) -> bool:
 
 def _still_refused(case: Case) -> bool:
     return bool(case.refused(case.places(passive=True), passive=False))
-
-
-def _lead_there(work: _Work, move: EnvironmentMove) -> None:
-    """Lets the old place lead to the new environment; the old one is removed when the link is there."""
-    try:
-        environment_move.retire(move)
-        try:
-            move.old.symlink_to(move.new, target_is_directory=True)
-        except OSError:
-            environment_move.bring_back(move)
-            raise
-        step = state.Step(kind=work.remedy.kind.value, path=str(move.old), destination=str(move.new))
-        journal.note(work.case.project.subject, work.case.host, step)
-        environment_move.discard(move)
-    except (OSError, cache_move.MoveError) as error:
-        raise DoctorError(
-            f"`{move.old}` cannot be made a link to the new environment: {error}", "the old environment is kept"
-        ) from error
-
-
-def _waits(work: _Work) -> None:
-    work.tell("Waiting until another uv releases the cache")
-
-
-def _busy(error: CacheBusyError) -> DoctorError:
-    return DoctorError(f"the cache is in use: {error}", "let the other uv finish, then try again")

@@ -114,7 +114,7 @@ def test_without_a_link_nothing_is_left_at_the_old_path(filled: UvProject, tmp_p
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_undo_of_a_rename(filled: UvProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, exchanges: bool):
     if not exchanges:
-        monkeypatch.setattr(cache_move, "_exchange", lambda *_: False)
+        monkeypatch.setattr(cache_move, "exchange", lambda *_: False)
     cache, destination = cache_of(filled), tmp_path / "new" / "uv"
     before = contents(cache)
     moved = move(cache, destination)
@@ -228,7 +228,7 @@ def told(step):
         sys.stdin.readline()
 
 if sys.argv[4] == "plain":
-    cache_move._exchange = lambda *_: False
+    cache_move.exchange = lambda *_: False
 cache_move.move(Path(sys.argv[1]), Path(sys.argv[2]), remove_old=sys.argv[3] == "remove", on_step=told)
 """
 

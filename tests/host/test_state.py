@@ -13,7 +13,7 @@ from kit.privileges import WITHOUT_PRIVILEGES
 
 from uv_link_doctor.engine.model import DoctorError, Span, TextEdit, Transcript
 from uv_link_doctor.host import edit, read_text, state
-from uv_link_doctor.host.state import ProjectState, Step, load, save, write_atomically
+from uv_link_doctor.host.state import ProjectState, Step, clear_unfinished, load, save, write_atomically
 
 ROOT = Path("/home/ana/app")
 SAID = Transcript(command=("uv", "sync"), exit_code=2, stdout="", stderr="error: é😀 \ufffd\n", seconds=0.25)
@@ -178,6 +178,12 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(tmp_path):
     assert last == "0 new"
     assert min(olds, news) > 0
     assert len(killed) > 20
+
+    assert len(list(tmp_path.iterdir())) > 1
+    for others in ("file.bak", ".file.bak"):
+        (tmp_path / others).touch()
+    clear_unfinished(tmp_path / "file")
+    assert {it.name for it in tmp_path.iterdir()} == {"file", "file.bak", ".file.bak"}
 
 
 def test_an_interrupt_leaves_no_temporary_file(tmp_path, monkeypatch):

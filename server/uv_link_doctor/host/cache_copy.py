@@ -333,6 +333,15 @@ def is_copy(cache: Path, copy: Path) -> bool:
     return True
 
 
+def stems_from(copy: Path, cache: Path) -> bool:
+    """Whether a cache began as a copy of the other, whatever has come to both since: uv tags one when it makes it."""
+    try:
+        made, there = ((it / "CACHEDIR.TAG").stat().st_mtime_ns for it in (cache, copy))
+    except OSError:
+        return False
+    return _same_time(made, there)
+
+
 def weigh(cache: Path, *, stop: Callable[[], bool] | None = None) -> Size:
     """What would be copied; raises OSError."""
     files = size = 0

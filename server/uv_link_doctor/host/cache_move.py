@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from uv_link_doctor.host.cache_copy import (
 )
 from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock
 from uv_link_doctor.host.claims import Claim, claim_new, forsaken, give_up, new_name
+from uv_link_doctor.host.exchange import exchange
 from uv_link_doctor.host.places import try_links
 
 Phase = Literal["waiting", "weighing", "copying", "checking", "writing", "switching", "relinking", "removing"]
@@ -44,12 +44,6 @@ SECONDS_AT_MOST = 60.0
 _PASSES_AT_MOST = 5
 _TAG, _SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"
 """By which uv marks its caches, as other programs do (Cache Directory Tagging Specification)."""
-_AT_FDCWD = -100
-_NO_EXCHANGE = frozenset(
-    {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
-    # A FUSE server that does not look at the flag: it has refused a plain rename of a directory over a link, or back.
-    | {errno.ENOTDIR, errno.EISDIR}
-)
 _LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
 """Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
 
@@ -242,7 +236,7 @@ def _change_names(order: _Order) -> bool:
     if back or (order.leave_link and _symlink(destination, destination)):
         exchanged = False
         try:
-            exchanged = _exchange(cache, destination)
+            exchanged = exchange(cache, destination)
         finally:
             if not exchanged and not back:
                 destination.unlink()
@@ -343,7 +337,7 @@ def _pass(order: _Order, work: Copying, phase: Phase, size: Size | None, *, dist
 def _take_place(copy: Path, destination: Path) -> None:
     """Gives the copy its name, in the place of an empty directory or of the link that a former move left."""
     if destination.is_symlink():
-        if _exchange(copy, destination):
+        if exchange(copy, destination):
             copy.unlink()
             return
         destination.unlink()
@@ -366,7 +360,7 @@ def _retire_cache(order: _Order) -> tuple[_Old, Claim | None]:
         return "kept", None
     aside = claim.path / "old"
     try:
-        if order.leave_link and _symlink(destination, aside) and _exchange(cache, aside):
+        if order.leave_link and _symlink(destination, aside) and exchange(cache, aside):
             return "linked", claim
         aside.unlink(missing_ok=True)
         cache.rename(aside)
@@ -511,33 +505,7 @@ def move_error(error: OSError | CacheBusyError, path: Path) -> MoveError:
     return MoveError(error.strerror or str(error), os_error=number, path=where)
 
 
-# --- System calls that Python lacks ----------------------------------------------------------------------------------
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Lets two names change places in one step; False where the system or the file system cannot. Raises OSError.
-
-    renameat2(2) with RENAME_EXCHANGE on Linux, renamex_np(2) with RENAME_SWAP on macOS (untried).
-    """
-    import ctypes  # noqa: PLC0415  (it takes its time to load)
-
-    names = os.fsencode(one), os.fsencode(other)
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
-            failed = library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], 2)
-        elif sys.platform == "darwin":
-            failed = library.renamex_np(*names, 2)
-        else:
-            return False
-    except (AttributeError, OSError, TypeError):
-        return False
-    if not failed:
-        return True
-    number = ctypes.get_errno()
-    if number in _NO_EXCHANGE:
-        return False
-    raise OSError(number, os.strerror(number), os.fspath(one), None, os.fspath(other))
+# --- System calls that may be refused ---------------------------------------------------------------------------------
 
 
 def _symlink(target: Path, path: Path) -> bool:

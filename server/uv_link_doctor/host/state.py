@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from glob import escape
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Transcript
 
+_UNFINISHED = ".uv-link-doctor-"
 _KEPT_STDERR = 65536
 """Of the last failure's stderr, its end: more than any failure of uv takes, little enough to keep for each project."""
 
@@ -85,7 +88,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     A symbolic link stays one: the file it leads to is replaced.
     """
     path = path.resolve()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -97,6 +100,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def clear_unfinished(path: Path) -> None:
+    """Removes what killed writers of the file have left beside it; a living one would have to begin anew."""
+    path = path.resolve()
+    with suppress(OSError):
+        for left in path.parent.glob(f".{escape(path.name)}{_UNFINISHED}*"):
+            left.unlink()
 
 
 def _file(directory: Path, root: Path) -> Path:
