@@ -21,9 +21,10 @@ ALLOWED = {
     "inputs": {"engine", "options", "project"},
     "doctor": {"engine", "host", "options", "project"},
     "journal": {"engine", "host", "project"},
-    "repair": {"engine", "host", "options", "project", "doctor", "journal"},
+    "changes": {"engine", "host", "journal"},
+    "repair": {"engine", "host", "options", "doctor", "journal", "changes"},
     "terminal": {"engine"},
-    "cache_commands": {"engine", "host", "project", "doctor", "journal", "terminal", "cache_commands"},
+    "cache_commands": {"engine", "host", "project", "doctor", "changes", "terminal", "cache_commands"},
     "reporting": {"engine", "host", "options", "__version__"},
     "lsp": {
         "engine",

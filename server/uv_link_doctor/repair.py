@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -11,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uv_link_doctor import journal
+from uv_link_doctor.changes import move_cache, write_setting
 from uv_link_doctor.doctor import Case, OnLine, examine, look_at_files
-from uv_link_doctor.engine import plan, scripts, settings, toml_text
+from uv_link_doctor.engine import plan
 from uv_link_doctor.engine.model import (
     Code,
     DoctorError,
@@ -28,8 +28,8 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.engine.settings import SettingPlace
 from uv_link_doctor.host import Host, cache_move, environment_move, state
-from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_lock import CacheBusyError
+from uv_link_doctor.host.cache_move import is_cache
 from uv_link_doctor.host.cache_repair import Repaired, repair
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
 from uv_link_doctor.options import Options
@@ -259,25 +259,13 @@ async def _move_cache(work: _Work) -> _Deed:
         )
     home = found[0]
     work.tell(f"Moving uv's cache to {home}")
-    await asyncio.to_thread(_move_to, work, old, home)
+    moved = await asyncio.to_thread(
+        move_cache, old, home, case.host, subject=case.project.subject, empty=is_cache(home), stop=work.stopped
+    )
     origin = case.project.settings.cache_dir.origin
     key = tuple((origin.key or "").split(".")) if origin.path == path else ("cache-dir",)
-    await _write(work, SettingPlace(path, key), str(home), first=False)
+    await _write(work, SettingPlace(path, key), str(home), first=moved is None)
     return _Deed(in_force=f'cache_dir: Some\\(\\s*"{re.escape(str(home))}"')
-
-
-def _move_to(work: _Work, old: Path, home: Path) -> None:
-    subject, host = work.case.project.subject, work.case.host
-    step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(home))
-    with journal.noted(subject, host, step) as begun:
-        try:
-            moved = cache_move.move(old, home, stop=work.stopped)
-            how = f"{moved.how} {moved.old}"
-        except cache_move.MoveError as error:
-            if not (begun and error.os_error == errno.EEXIST and stems_from(home, old)):
-                raise DoctorError(f"the cache was not moved: {error}", "it is where it was, and whole") from error
-            how = "copied kept"  # Before the kill; the old one has been used since.
-    journal.note(subject, host, replace(step, how=how))
 
 
 async def _move_environment(work: _Work) -> Examination:
@@ -336,25 +324,17 @@ _DEEDS: dict[RemedyKind, Callable[[_Work], Awaitable[_Deed]]] = {
 
 
 async def _write(work: _Work, place: SettingPlace, value: str, *, first: bool = True) -> bool:
-    """Writes a setting; True when it is on disk, False when an editor holds it. Raises DoctorError."""
-    case = work.case
-    before = case.host.read_text(place.path)
-    in_script = case.project.kind is Kind.SCRIPT and place.path == case.project.manifest.path
-    change = (scripts if in_script else toml_text).set_value(before or "", place.key, settings.quoted(value))
-    if change is None:
-        raise DoctorError(f"`{place.path}` cannot be changed in one place", f"set `{place.key[-1]}` by hand")
-    after = change.apply(before or "")
-    if after == before:
-        return True  # By a predecessor who was killed.
-    step = state.Step(kind=work.remedy.kind.value, path=str(place.path), before=before, after=after, first=first)
-    with journal.noted(case.project.subject, case.host, step):
-        if before is None:
-            place.path.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(state.clear_unfinished, place.path)
-        on_disk = await case.host.edit(place.path, change)
-    if not on_disk:
-        journal.drop(case.project.subject, case.host, step)  # The editor's own undo takes it back.
-    return on_disk
+    """True when it is on disk, False when an editor holds it; raises DoctorError."""
+    project = work.case.project
+    return await write_setting(
+        place,
+        value,
+        work.case.host,
+        kind=work.remedy.kind,
+        subject=project.subject,
+        first=first,
+        in_script=project.kind is Kind.SCRIPT and place.path == project.manifest.path,
+    )
 
 
 async def _says(case: Case, pattern: str) -> bool:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from uv_link_doctor import journal
 from uv_link_doctor.cache_commands.answers import (
     FINDINGS,
     OK,
@@ -23,13 +22,14 @@ from uv_link_doctor.cache_commands.answers import (
     tell_of_waiting,
 )
 from uv_link_doctor.cache_commands.known import Known
-from uv_link_doctor.engine import settings, toml_text
+from uv_link_doctor.changes import move_cache, write_setting
+from uv_link_doctor.engine import settings
 from uv_link_doctor.engine.costs import size_words
 from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Remedy, RemedyKind, Verdict
-from uv_link_doctor.host import Host, cache_move, state
+from uv_link_doctor.host import Host, cache_move
 from uv_link_doctor.host.cache_copy import inside, weigh
 from uv_link_doctor.host.cache_environments import names_that_break
-from uv_link_doctor.host.cache_move import Moved, MoveError
+from uv_link_doctor.host.cache_move import Moved
 from uv_link_doctor.host.mounts import nearest_directory
 from uv_link_doctor.host.places import place
 from uv_link_doctor.project import subject_of
@@ -67,19 +67,20 @@ async def move_command(options: argparse.Namespace, host: Host, known: Known) ->
         for change in (ordered.remedy.title, *ordered.remedy.changes):
             tell(change)
     with stopped_by_signals() as stop:
-        moved = await asyncio.to_thread(_moved, ordered, stop.is_set)
-        undoable = _note(host, known, _step(moved))
+        subject = subject_of(known.manifest, host.read_text) if known.manifest else None
+        moved = await asyncio.to_thread(_moved, ordered, host, subject, stop.is_set)
         if ordered.place is not None:
-            undoable = await _write(host, known, ordered, undoable=undoable)
+            await _write(ordered.place, ordered.new, host, subject, first=moved is None)
     said = await _uv_says(host, known) if ordered.place is not None else None
     proven = said is None or Path(said) == ordered.new
-    lines = [*_result(ordered, moved, undoable=undoable)]
+    lines = [*_result(ordered, moved, undoable=known.manifest is not None)]
     if said is not None:
         lines.append(f"uv says that its cache is in `{said}`")
     if options.json:
         verdict = Verdict.HEALTHY if proven else Verdict.NOT_RUN
         print_document(
-            Examination(verdict=verdict, uv=known.uv), _moving(ordered) | {"how": moved.how, "old": moved.old}
+            Examination(verdict=verdict, uv=known.uv),
+            _moving(ordered) | {"how": moved.how if moved else None, "old": moved.old if moved else "kept"},
         )
     else:
         print("\n".join(lines))
@@ -95,16 +96,20 @@ def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stoppe
     _refuse_bad_destination(old, new)
     counting = _counting(known, new, host)
     overruling = None if counting else _overruling(known, new)
-    price = [_REFILLED] if options.empty else [*_price(old, new, stop), *_breaking(known)]
+    there = cache_move.is_cache(new)
+    price = [_USED if there else _REFILLED] if options.empty else [*_price(old, new, stop), *_breaking(known)]
     changes = [*price, *_reservations(new, host)]
     if counting is not None:
         changes.append(f"writes `cache-dir` to `{counting.path}`, so that uv finds it there")
     if overruling is not None:
         changes.append(overruling)
+    title = f"Move uv's cache from `{old}` to"
+    if options.empty:
+        title = "Use the cache that is at" if there else "Begin an empty cache at"
     remedy = Remedy(
         id=RemedyKind.MOVE_CACHE.value,
         kind=RemedyKind.MOVE_CACHE,
-        title=f"Begin an empty cache at `{new}`" if options.empty else f"Move uv's cache from `{old}` to `{new}`",
+        title=f"{title} `{new}`",
         preferred=True,
         changes=tuple(changes),
         command=(),
@@ -112,6 +117,7 @@ def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stoppe
     return _Plan(old=old, new=new, empty=options.empty, place=counting, overruling=overruling, remedy=remedy)
 
 
+_USED = "uses the cache that is there already, and leaves the old one as it is"
 _REFILLED = "leaves the old cache as it is; uv downloads into the new one what it needs"
 
 
@@ -127,7 +133,7 @@ def _refuse_bad_destination(old: Path, new: Path) -> None:
         message = f"`{new}` lies in the project `{project}`"
         raise DoctorError(message, "name a place outside of all projects: they share the cache")
     try:
-        taken = os.path.lexists(new) and not (new / "CACHEDIR.TAG").exists() and not cache_move.is_empty_directory(new)
+        taken = os.path.lexists(new) and not cache_move.is_cache(new) and not cache_move.is_empty_directory(new)
     except OSError as error:
         raise DoctorError(f"`{new}` cannot be read: {error.strerror}", "check its permissions") from error
     if taken:
@@ -206,7 +212,7 @@ def _overruling(known: Known, new: Path) -> str | None:
     return f"no setting changes, since no file would count: set `UV_CACHE_DIR` to `{new}`"
 
 
-def _moved(ordered: _Plan, stop: Stopped) -> Moved:
+def _moved(ordered: _Plan, host: Host, subject: Path | None, stop: Stopped) -> Moved | None:
     """The move itself, told about on stderr; raises DoctorError."""
     paced = pace()
 
@@ -216,78 +222,35 @@ def _moved(ordered: _Plan, stop: Stopped) -> Moved:
         elif step.files:
             paced(f"{step.phase.capitalize()}: {step.files}{f' of {step.of.files}' if step.of else ''} files")
 
-    try:
-        if ordered.empty:
-            return cache_move.begin(ordered.old, ordered.new)
-        return cache_move.move(ordered.old, ordered.new, on_step=on_step, stop=stop)
-    except MoveError as error:
-        where = f" at `{error.path}`" if error.path is not None else ""
-        number = f" (os error {error.os_error})" if error.os_error else ""
-        message = f"the cache was not moved: {error}{number}{where}"
-        raise DoctorError(message, "it is where it was, and whole") from error
+    return move_cache(ordered.old, ordered.new, host, subject=subject, empty=ordered.empty, on_step=on_step, stop=stop)
 
 
-async def _write(host: Host, known: Known, ordered: _Plan, *, undoable: bool) -> bool:
-    """Writes where the cache is now; whether `fix --undo` can take all of it back. Raises DoctorError."""
+async def _write(place: settings.SettingPlace, new: Path, host: Host, subject: Path | None, *, first: bool) -> None:
+    """Writes where the cache is now; raises DoctorError."""
     try:
-        step = await _edited(host, ordered)
+        await write_setting(place, str(new), host, kind=RemedyKind.MOVE_CACHE, subject=subject, first=first)
     except (DoctorError, OSError) as error:
-        message = f"the cache is in `{ordered.new}` now, but `cache-dir` could not be written: {error}"
+        message = f"the cache is in `{new}` now, but `cache-dir` could not be written: {error}"
         raise DoctorError(message, "set it yourself, or the variable `UV_CACHE_DIR`, to the new place") from error
-    return _note(host, known, step) and undoable
 
 
-async def _edited(host: Host, ordered: _Plan) -> state.Step:
-    """Raises DoctorError or OSError."""
-    assert ordered.place is not None  # noqa: S101  (the caller has looked)
-    path, key = ordered.place.path, ordered.place.key
-    before = host.read_text(path)
-    change = toml_text.set_value(before or "", key, settings.quoted(str(ordered.new)))
-    if change is None:
-        raise DoctorError(f"`{path}` cannot be changed in one place", "set `cache-dir` by hand")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    await host.edit(path, change)
-    after = change.apply(before or "")
-    return state.Step(kind=RemedyKind.MOVE_CACHE.value, path=str(path), before=before, after=after, first=False)
-
-
-def _step(moved: Moved) -> state.Step:
-    return state.Step(
-        kind=RemedyKind.MOVE_CACHE.value,
-        path=str(moved.cache),
-        destination=str(moved.destination),
-        how=f"{moved.how} {moved.old}",
-    )
-
-
-def _note(host: Host, known: Known, step: state.Step) -> bool:
-    """Keeps a step with the project here, for `fix --undo`; without a project there is nobody to undo it for."""
-    if known.manifest is None:
-        return False
-    try:
-        journal.note(subject_of(known.manifest, host.read_text), host, step)
-    except DoctorError as error:
-        tell(f"warning: {error.message}")
-        return False
-    return True
-
-
-def _result(ordered: _Plan, moved: Moved, *, undoable: bool) -> Iterator[str]:
+def _result(ordered: _Plan, moved: Moved | None, *, undoable: bool) -> Iterator[str]:
     """What was done, and the way back."""
+    old = moved.old if moved else "kept"
     yield f"uv's cache is in `{ordered.new}`"
-    if moved.old == "linked":
+    if old == "linked":
         yield f"`{ordered.old}` is a link to it now"
-    elif moved.old == "kept":
+    elif old == "kept":
         yield f"the old one is still in `{ordered.old}`; `{_clean(ordered.old)}` removes it"
     if ordered.place is not None:
         yield f"`cache-dir` in `{ordered.place.path}` says so"
     elif ordered.overruling is not None:
         yield ordered.overruling
-    if moved.left_over is not None:
+    if moved and moved.left_over is not None:
         yield f"`{moved.left_over}` could not be removed"
     if undoable:
         yield "`uv-link-doctor fix --undo` takes it back"
-    elif moved.old != "kept":
+    elif old != "kept":
         back = shlex.join(("uv-link-doctor", "cache", "move", str(ordered.old), "--cache-dir", str(ordered.new)))
         yield f"`{back}` moves it back"
     elif ordered.place is not None:

@@ -138,13 +138,17 @@ def begin(cache: Path, destination: Path) -> Moved:
     cache, destination = _ends(cache, destination)
     order = _Order(cache=cache, destination=destination, tell=lambda _: None, stop=lambda: False, seconds=0)
     try:
-        if destination.is_symlink() or not (destination / _TAG).exists():
-            _refuse_bad_destination(order)
-            destination.mkdir(parents=True, exist_ok=True)
-            (destination / _TAG).write_text(_SIGNATURE, encoding="ascii")
+        _refuse_bad_destination(order)
+        destination.mkdir(parents=True, exist_ok=True)
+        (destination / _TAG).write_text(_SIGNATURE, encoding="ascii")
     except OSError as error:
         raise move_error(error, destination) from error
     return Moved(cache=cache, destination=destination, how="copied", old="kept")
+
+
+def is_cache(path: Path) -> bool:
+    """Whether uv has marked it as a cache; never raises."""
+    return os.path.exists(path / _TAG)  # noqa: PTH110  (`Path.exists` raises where a parent may not be searched)
 
 
 def undo_move(
@@ -159,6 +163,8 @@ def undo_move(
     Raises MoveError.
     """
     if not moved.destination.is_dir():
+        with suppress(OSError):  # What a copy came to that was killed.
+            _clear(moved.destination.parent)
         return
     if moved.old != "kept":
         move(
@@ -440,7 +446,7 @@ def _finished_before(order: _Order) -> Moved | None:
     """What a predecessor did who was killed late enough; None where the move is still to be made."""
     cache, destination = order.cache, order.destination
     how: Literal["renamed", "copied"] = "copied"
-    if cache == destination or destination.is_symlink() or not (destination / _TAG).exists():
+    if cache == destination or destination.is_symlink() or not is_cache(destination):
         return None
     if cache.parent.stat().st_dev == destination.stat().st_dev:
         how = "renamed"

@@ -1,0 +1,90 @@
+"""What remedies change beside a run: a setting, the place of the cache; each is noted before it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from uv_link_doctor import journal
+from uv_link_doctor.engine import scripts, settings, toml_text
+from uv_link_doctor.engine.model import DoctorError, RemedyKind
+from uv_link_doctor.engine.settings import SettingPlace
+from uv_link_doctor.host import Host, cache_move, state
+from uv_link_doctor.host.cache_copy import stems_from
+from uv_link_doctor.host.cache_move import Moved, MoveError
+
+
+async def write_setting(
+    place: SettingPlace,
+    value: str,
+    host: Host,
+    *,
+    kind: RemedyKind,
+    subject: Path | None,
+    first: bool = True,
+    in_script: bool = False,
+) -> bool:
+    """Writes a setting of uv; True when it is on disk, False when an editor holds it.
+
+    `subject` is whose journal knows of it, if anybody's; `first` says that a remedy begins with it, `in_script` that it
+    goes into a script's own block. Raises DoctorError.
+    """
+    before = host.read_text(place.path)
+    change = (scripts if in_script else toml_text).set_value(before or "", place.key, settings.quoted(value))
+    if change is None:
+        raise DoctorError(f"`{place.path}` cannot be changed in one place", f"set `{place.key[-1]}` by hand")
+    after = change.apply(before or "")
+    if after == before:
+        return True  # By a predecessor who was killed.
+    step = state.Step(kind=kind.value, path=str(place.path), before=before, after=after, first=first)
+    with journal.noted(subject, host, step) if subject else nullcontext():
+        if before is None:
+            place.path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(state.clear_unfinished, place.path)
+        on_disk = await host.edit(place.path, change)
+    if subject and not on_disk:
+        journal.drop(subject, host, step)  # The editor's own undo takes it back.
+    return on_disk
+
+
+def move_cache(
+    cache: Path,
+    destination: Path,
+    host: Host,
+    *,
+    subject: Path | None,
+    empty: bool = False,
+    on_step: Callable[[cache_move.Step], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Moved | None:
+    """Moves uv's cache, or (`empty`) begins one; None where a cache is in use there already, which nobody touches.
+
+    Raises DoctorError.
+    """
+    step = state.Step(kind=RemedyKind.MOVE_CACHE.value, path=str(cache), destination=str(destination))
+    if empty and cache_move.is_cache(destination):
+        return None
+    with journal.noted(subject, host, step) if subject else nullcontext(enter_result=False) as begun:
+        try:
+            if empty:
+                moved = cache_move.begin(cache, destination)
+            else:
+                moved = cache_move.move(cache, destination, on_step=on_step, stop=stop)
+        except MoveError as error:
+            if not (begun and error.os_error == errno.EEXIST and stems_from(destination, cache)):
+                raise _not_moved(error) from error
+            # Before the kill; the old one has been used since.
+            moved = Moved(cache=cache, destination=destination, how="copied", old="kept")
+    if subject:
+        journal.note(subject, host, replace(step, how=f"{moved.how} {moved.old}"))
+    return moved
+
+
+def _not_moved(error: MoveError) -> DoctorError:
+    where = f" at `{error.path}`" if error.path is not None else ""
+    number = f" (os error {error.os_error})" if error.os_error else ""
+    return DoctorError(f"the cache was not moved: {error}{number}{where}", "it is where it was, and whole")
