@@ -263,7 +263,7 @@ class Case:
         On a file system of the kernel's own one file speaks for its wheel; a sync client takes them one by one.
         """
         directory = self.ends()[0]
-        every_file = PLATFORM is not Platform.LINUX or (ends.cache.filesystem or "fuse").startswith("fuse")
+        every_file = cache.taken_one_by_one(ends.cache.filesystem)
         found = cache.refused(
             directory, cache.entries(directory, self.wanted()), every_file=every_file, passive=passive
         )
@@ -290,21 +290,16 @@ class Case:
 
     def user_file(self) -> Path | None:
         """The user's own uv.toml, if a link mode in it would count for this project."""
-        return self._counting(settings.SettingPlace(self._users(), ("link-mode",)), LinkMode.COPY)
+        users = settings.user_file(self.invocation())
+        place = settings.SettingPlace(users, ("link-mode",))
+        counts = settings.would_count(place, LinkMode.COPY, self.project.root, self.invocation(), self.host.read_text)
+        return users if counts else None
 
     def cache_file(self, home: Path) -> Path | None:
         """The file in which this place for the cache would count: the user's own, else the one that names another."""
-        users = settings.SettingPlace(self._users(), ("cache-dir",))
-        origin = self.project.settings.cache_dir.origin
-        known = settings.SettingPlace(origin.path, tuple((origin.key or "").split("."))) if origin.path else users
-        return self._counting(users, str(home)) or self._counting(known, str(home))
-
-    def _users(self) -> Path:
-        return settings.user_file(self.invocation())
-
-    def _counting(self, place: settings.SettingPlace, value: str) -> Path | None:
-        counts = settings.would_count(place, value, self.project.root, self.invocation(), self.host.read_text)
-        return place.path if counts else None
+        known, root = self.project.settings.cache_dir, self.project.root
+        place = settings.place_for_cache_dir(str(home), known, root, self.invocation(), self.host.read_text)
+        return place.path if place else None
 
     def new_environment(self, ends: Places) -> Path | None:
         """Where the environment could live instead of in a folder that is synced, or that cannot take links.

@@ -112,6 +112,14 @@ def refused(cache: Path, found: Iterable[Entry], *, every_file: bool, passive: b
     return tuple(refusals)
 
 
+def taken_one_by_one(filesystem: str | None) -> bool:
+    """Whether something may take over single files of a cache there, so that one does not speak for its wheel.
+
+    A sync client does; on Linux it would have to be a FUSE server. `filesystem` is the kernel's name of its type.
+    """
+    return sys.platform in {"win32", "darwin"} or (filesystem or "fuse").startswith("fuse")
+
+
 def sharing(refusal: Refused, environments: Iterable[Path]) -> tuple[Path, ...]:
     """The environments in which the refused file has another of its names: Windows tells, elsewhere the inode does."""
     if names := names_of(refusal.file):
