@@ -147,7 +147,7 @@ async def with_places(examination: Examination, host: Host, options: Options) ->
 async def weigh(path: Path, host: Host, options: Options) -> Weight:
     """What the packages of the path's project come to, by its lockfile and uv's cache; raises DoctorError."""
     case = await read_case(path, host, options, ask=False)
-    return await asyncio.to_thread(case.weight)
+    return await asyncio.to_thread(cache.weigh, await asyncio.to_thread(case.stock))
 
 
 async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sample | None]:
@@ -156,10 +156,11 @@ async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sam
     Nothing is written where trials are not wanted. Raises DoctorError.
     """
     case = await read_case(path, host, options, ask=False)
-    weight = await asyncio.to_thread(case.weight)
+    stock = await asyncio.to_thread(case.stock)
+    weight = await asyncio.to_thread(cache.weigh, stock)
     if options.passive or not options.trusted:
         return weight, None
-    return weight, await asyncio.to_thread(case.sample)
+    return weight, await asyncio.to_thread(case.sample, stock)
 
 
 async def sync_command(path: Path, host: Host, options: Options) -> tuple[str, ...]:
@@ -248,25 +249,24 @@ class Case:
         found = environment.installed(self.project.environment).distributions
         return {distribution.name: {distribution.version} for distribution in found}
 
-    def weight(self) -> Weight:
-        """What the project's packages come to."""
-        wanted = self.wanted()
-        return cache.weigh(cache.entries(self.ends()[0], wanted), wanted)
+    def stock(self) -> cache.Stock:
+        """What the cache holds of these packages."""
+        return cache.stock(self.ends()[0], self.wanted())
 
-    def sample(self) -> Sample | None:
+    def sample(self, stock: cache.Stock) -> Sample | None:
         """What a few files of these packages take to place."""
-        return sample(cache.entries(self.ends()[0], self.wanted()), self.ends()[1])
+        return sample(stock.entries, self.ends()[1])
 
-    def refused(self, ends: Places, *, passive: bool) -> tuple[Refused, ...]:
+    def refused(self, ends: Places, stock: cache.Stock | None = None, *, passive: bool) -> tuple[Refused, ...]:
         """The project's packages whose files in the cache take no further link, and who shares these files.
 
-        On a file system of the kernel's own one file speaks for its wheel; a sync client takes them one by one.
+        On a file system of the kernel's own one file speaks for its wheel; a sync client takes them one by one. Without
+        the `stock` it is looked up.
         """
         directory = self.ends()[0]
         every_file = cache.taken_one_by_one(ends.cache.filesystem)
-        found = cache.refused(
-            directory, cache.entries(directory, self.wanted()), every_file=every_file, passive=passive
-        )
+        listed = (stock or self.stock()).entries
+        found = cache.refused(directory, listed, every_file=every_file, passive=passive)
         roots = {root: None for root, _ in sync_roots(environ=self.environ)} if found else {}
         nearby = [*cache.environments_below(roots)]
         return tuple(replace(it, environments=cache.sharing(it, nearby)) for it in found)
@@ -576,11 +576,16 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         uv_version=case.uv.version if case.uv else None,
         gone=any(it.source and not (project.directory / it.source).exists() for it in reading.failures),
     )
-    wrong = reading.failures or reading.complaint or verification.broken
-    return _whole(facts, case, passive=passive or not reading.failures) if wrong else facts
+    if not (reading.failures or reading.complaint or verification.broken):
+        return facts
+    passive = passive or not reading.failures
+    stock = case.stock()
+    if not passive and _links(project):
+        facts = replace(facts, refused=case.refused(facts.places, stock, passive=False))
+    return _whole(facts, case, stock, passive=passive)
 
 
-def _whole(facts: Facts, case: Case, *, passive: bool) -> Facts:
+def _whole(facts: Facts, case: Case, stock: cache.Stock, *, passive: bool) -> Facts:
     """The facts with those that cost something to learn, and that only a finding needs."""
     place = case.setting_place()
     facts = replace(
@@ -590,7 +595,7 @@ def _whole(facts: Facts, case: Case, *, passive: bool) -> Facts:
         setting_file=place.path if place else None,
         user_file=case.user_file(),
         overruling=case.overruling() if place is None else None,
-        weight=case.weight(),
+        weight=cache.weigh(stock),
     )
     if passive or not _links(case.project):
         return facts
@@ -599,7 +604,6 @@ def _whole(facts: Facts, case: Case, *, passive: bool) -> Facts:
         facts,
         homes=found,
         cache_file=case.cache_file(found[0]) if found else None,
-        refused=facts.refused or case.refused(facts.places, passive=False),
         new_environment=case.new_environment(facts.places),
     )
 
@@ -611,10 +615,13 @@ def _ahead(facts: Facts, case: Case, *, passive: bool) -> tuple[Finding, ...]:
         facts = replace(facts, places=replace(facts.places, trial=trial))
     expected = predictions.prediction(facts) is not None
     asked = _links(case.project) and not (passive and PLATFORM is Platform.LINUX)  # Where files carry no marks.
-    refused = case.refused(facts.places, passive=passive) if asked else ()
+    if not expected and not asked:
+        return ()
+    stock = case.stock()
+    refused = case.refused(facts.places, stock, passive=passive) if asked else ()
     if not expected and not refused:
         return ()
-    facts = _whole(replace(facts, refused=refused), case, passive=passive)
+    facts = _whole(replace(facts, refused=refused), case, stock, passive=passive)
     return tuple(filter(None, (predictions.prediction(facts), predictions.taint(facts))))
 
 
