@@ -255,7 +255,7 @@ class Case:
 
     def sample(self, stock: cache.Stock) -> Sample | None:
         """What a few files of these packages take to place."""
-        return sample(stock.entries, self.ends()[1])
+        return sample(stock.entries, *self.ends())
 
     def refused(self, ends: Places, stock: cache.Stock | None = None, *, passive: bool) -> tuple[Refused, ...]:
         """The project's packages whose files in the cache take no further link, and who shares these files.
