@@ -40,7 +40,7 @@ from uv_link_doctor.engine.model import (
 from uv_link_doctor.engine.setting_findings import setting_findings, with_settings
 from uv_link_doctor.host import Host, cache, environment, state
 from uv_link_doctor.host.foresight import foresee
-from uv_link_doctor.host.homes import homes, moved_environment
+from uv_link_doctor.host.homes import homes, is_a_rename, moved_environment
 from uv_link_doctor.host.sample import sample
 from uv_link_doctor.host.synced import sync_roots, synced_by
 from uv_link_doctor.host.uv import find_uv
@@ -158,8 +158,6 @@ async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sam
     case = await read_case(path, host, options, ask=False)
     stock = await asyncio.to_thread(case.stock)
     weight = await asyncio.to_thread(cache.weigh, stock)
-    if options.passive or not options.trusted:
-        return weight, None
     return weight, await asyncio.to_thread(case.sample, stock)
 
 
@@ -254,7 +252,9 @@ class Case:
         return cache.stock(self.ends()[0], self.wanted())
 
     def sample(self, stock: cache.Stock) -> Sample | None:
-        """What a few files of these packages take to place."""
+        """What a few files of these packages take to place, by trial; None where trials are not wanted."""
+        if self.options.passive or not self.options.trusted:
+            return None
         return sample(stock.entries, *self.ends())
 
     def refused(self, ends: Places, stock: cache.Stock | None = None, *, passive: bool) -> tuple[Refused, ...]:
@@ -602,7 +602,9 @@ def _whole(facts: Facts, case: Case, stock: cache.Stock, *, passive: bool) -> Fa
     found = case.homes()
     return replace(
         facts,
+        sample=case.sample(stock),
         homes=found,
+        renamed=bool(found) and is_a_rename(case.ends()[0], found[0]),
         cache_file=case.cache_file(found[0]) if found else None,
         new_environment=case.new_environment(facts.places),
     )
