@@ -76,7 +76,7 @@ def test_the_price_of_some_packages_is_their_share(names, sample, said):
 
 def test_what_moves_is_told_by_its_rate():
     assert seconds_for_each_gigabyte(SAMPLE) == "about 38 s for each GB"
-    assert seconds_for_each_gigabyte(replace(SAMPLE, size=0)) is None
+    assert seconds_for_each_gigabyte(replace(SAMPLE, size=900)) is None
     assert seconds_for_each_gigabyte(None) is None
 
 

@@ -48,10 +48,14 @@ def price_of_part(names: Iterable[str], weight: Weight | None, sample: Sample | 
 
 
 def seconds_for_each_gigabyte(sample: Sample | None) -> str | None:
-    """What a copy takes for each GB of such files; None where nothing was measured."""
-    if sample is None or not sample.size:
+    """What a copy takes for each GB of such files; None where too little was measured to tell."""
+    if sample is None or sample.size < _ENOUGH_FOR_A_RATE:
         return None
     return f"{seconds_words(sample.copies / sample.size * 1e9)} for each GB"
+
+
+_ENOUGH_FOR_A_RATE = 1_000_000
+"""In bytes: a few small files would promise hours."""
 
 
 def seconds_words(seconds: float) -> str:
