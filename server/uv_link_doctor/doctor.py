@@ -51,7 +51,6 @@ from uv_link_doctor.project import (
     lockfile_of,
     member_manifests,
     nearest_environment,
-    subject_of,
     understood,
     workspace_root,
 )
@@ -338,7 +337,8 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link
     root = workspace_root(manifest, host.read_text)
     directory = directory_of(manifest)
     uv = await find_uv(options.uv_path, environ, ask=ask)
-    remembered_copy = state.load(host.state, subject_of(manifest, host.read_text)).copy_because is not None
+    subject = root if manifest.kind is Kind.UV else manifest.path  # As `Project.subject`, before there is one.
+    remembered_copy = state.load(host.state, subject).copy_because is not None
     invocation = _invocation(directory, manifest, environ, options, uv.version if uv else None)
     if mode := _forced_mode(remembered_copy, options, link_mode):
         invocation = replace(invocation, arguments=(*invocation.arguments, "--link-mode", mode))
