@@ -215,6 +215,14 @@ def test_whoever_is_to_copy_reads_what_it_takes_unless_uv_copies_anyway(code):
             assert ("uv copies here with or without it, so that only the warning goes" in remedy.changes) == anyway
 
 
+@pytest.mark.parametrize("means", MEANS.values(), ids=MEANS)
+def test_clones_are_never_a_cure(means):
+    """Where a file system cannot clone, uv takes hard links without a word: the trouble would stay."""
+    for it in (*LINK_FINDINGS, *AHEAD, *OTHERS):
+        for remedy in actions(remedies(it, means)):
+            assert "clone" not in " ".join((remedy.title, *remedy.changes, *remedy.command)), it.id
+
+
 def test_advice_is_for_the_person_alone():
     (only,) = remedies(finding(Code.LINK_FAILED, Cause.NO_SPACE, Operation.COPY), KNOWN)
     assert (only.kind, only.preferred, only.command) == (RemedyKind.ADVICE, True, ())
