@@ -91,9 +91,9 @@ async def examine(
     # Whoever forbids downloads is not asked to allow one.
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
     variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
-    said = None
+    said = looked = None
     if not agreed:
-        intent, said = await _intent(command, case, variables, on_line=on_line, stop=stop)
+        intent, said, looked = await _intent(command, case, variables, on_line=on_line, stop=stop)
         if asks := explain_findings.asks(intent, case.project, downloads=downloads):
             return case.examination(Verdict.NOT_RUN, asks)
     if said is None:
@@ -101,7 +101,7 @@ async def examine(
     if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project, downloads=downloads)):
         return replace(case.examination(Verdict.NOT_RUN, asks), transcript=said)
     stopped = stop is not None and stop.is_set()
-    return await asyncio.to_thread(_explained, said, case, stopped=stopped, quick=quick)
+    return await asyncio.to_thread(_explained, said, case, looked, stopped=stopped, quick=quick)
 
 
 async def check(
@@ -434,34 +434,43 @@ async def _intent(
     *,
     on_line: OnLine | None,
     stop: asyncio.Event | None,
-) -> tuple[plan.Intent, Transcript | None]:
+) -> tuple[plan.Intent, Transcript | None, Verification | None]:
     """What the command would do, and what uv said where that settles it: it failed, or it has nothing to do.
 
     A run after a failed question would be no wiser, but might delete the environment before it fails in the same way.
+    The third is a look at the files while uv thinks, which changes none, and for which no other uv has made it wait.
     """
     project = case.project
     if project.kind.by_pip:
-        return plan.Intent(), None  # `uv pip install` removes nothing, and uses the environment that there is.
+        return plan.Intent(), None, None  # `uv pip install` removes nothing, and uses the environment that there is.
     question = None if case.uv is None else plan.dry_run_command(command, case.uv)
     if question is None:
         if environment.is_forsaken(project.environment):
-            return plan.Intent(recreates=True), None
+            return plan.Intent(recreates=True), None, None
         pin = case.host.read_text(project.root / ".python-version")
         requires = manifests.requires_python(project.manifest)
-        return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None
+        return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None, None
 
     def on_question(line: str) -> None:
         # What a question would do is not what is being done; that it has to wait is.
         if on_line is not None and transcript.waits(line):
             on_line(line)
 
-    said = await case.host.run(question, cwd=project.directory, environ=variables, on_line=on_question, stop=stop)
+    said, looked = await asyncio.gather(
+        case.host.run(question, cwd=project.directory, environ=variables, on_line=on_question, stop=stop),
+        asyncio.to_thread(case.verify, ()),
+    )
     intent = plan.read_intent(said)
-    return intent, said if said.exit_code != 0 or intent.idle else None
+    if said.exit_code == 0 and not intent.idle:
+        return intent, None, None
+    return intent, said, None if any(map(transcript.waits, said.stderr.splitlines())) else looked
 
 
-def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> Examination:
-    """The examination of a finished run: its text read, the files looked at, the failures explained."""
+def _explained(said: Transcript, case: Case, looked: Verification | None, *, stopped: bool, quick: bool) -> Examination:
+    """The examination of a finished run: its text read, the files looked at, the failures explained.
+
+    `looked` is an earlier look at the files, if the run has changed none; where some were missing, it is taken again.
+    """
     reading = transcript.read(said.stderr, PLATFORM)
     if said.exit_code != 0 and not stopped and reading.complaint is None and not _failed(reading):
         reading = replace(reading, complaint=Complaint(message=_ending(said)))
@@ -469,9 +478,9 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
     said_failures = reading.failures
     project = replace(case.project, lockfile=lockfile_of(case.project.manifest, case.project.root))
     if project.kind is Kind.SCRIPT and (place := plan.script_environment(said)):
-        project = replace(project, environment=project.directory / place)
+        project, looked = replace(project, environment=project.directory / place), None
     case = replace(case, project=project)
-    verification = case.verify(() if clean else None)
+    verification = looked if clean and looked and looked.verified else case.verify(() if clean else None)
     remembered = state.load(case.host.state, case.project.subject)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
