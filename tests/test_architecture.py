@@ -24,7 +24,7 @@ ALLOWED = {
     "journal": {"engine", "host", "project"},
     "repair": {"engine", "host", "options", "project", "doctor", "journal"},
     "terminal": {"engine"},
-    "cache_commands": {"engine", "host", "project", "doctor", "journal", "terminal"},
+    "cache_commands": {"engine", "host", "project", "doctor", "journal", "terminal", "cache_commands"},
     "reporting": {"engine", "host", "options", "__version__"},
     "lsp": {
         "engine",

@@ -19,7 +19,7 @@ from kit.cloud import FALLS_BACK, STOPS, CloudFolder
 from kit.fake_uv import Answer
 from kit.projects import UvProject
 
-from uv_link_doctor import cache_commands
+from uv_link_doctor.cache_commands import answers, repair
 from uv_link_doctor.engine.model import DoctorError
 from uv_link_doctor.host import cache_repair
 from uv_link_doctor.host.cache_lock import cache_lock
@@ -224,10 +224,10 @@ def test_what_cannot_be_looked_at_is_not_passed_over(run):
 
 async def test_what_was_stopped_is_no_answer():
     stop = asyncio.Event()
-    cache_commands._refuse_stopped(stop, "")
+    answers.refuse_stopped(stop, "")
     stop.set()
     with pytest.raises(DoctorError, match="stopped before the end"):
-        cache_commands._refuse_stopped(stop, "nothing was changed")
+        answers.refuse_stopped(stop, "nothing was changed")
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def repaired(**more: Any) -> Repaired:
 )
 def test_a_repair_that_did_not_end_says_why(done, message, hint):
     with pytest.raises(DoctorError) as raised:
-        cache_commands._refuse_unfinished(done)
+        repair._refuse_unfinished(done)
     assert message in raised.value.message
     assert hint in raised.value.hint
 
@@ -405,7 +405,7 @@ def test_a_cache_in_use_is_not_touched(run, monkeypatch):
     troubled = Troubled(package="certifi", version="1", path=run.cache, trouble=Trouble.REFUSED, files=("a",))
     monkeypatch.setattr(cache_repair.repair, "__kwdefaults__", {"seconds": 0.0})
     with cache_lock(run.cache, exclusive=True, seconds=5), pytest.raises(DoctorError) as raised:
-        cache_commands._fresh_files(run.cache, [troubled], lambda: False)
+        repair._fresh_files(run.cache, [troubled], lambda: False)
     assert raised.value.message.startswith("the cache is in use: another program holds uv's lock on `")
 
 
@@ -413,7 +413,7 @@ def test_what_a_repair_found_damaged_is_not_offered_to_it_again():
     refused = Troubled(package="a", version="1", path=Path("/c/a"), trouble=Trouble.REFUSED, files=("x",), os_error=396)
     found = Scan(entries=1, files=1, linked=(), troubled=(refused,), finished=True)
     damaged = replace(refused, trouble=Trouble.DAMAGED, os_error=None)
-    assert cache_commands._with_damaged(found, (damaged,)).troubled == (damaged,)
+    assert repair._with_damaged(found, (damaged,)).troubled == (damaged,)
 
 
 # --- move ---------------------------------------------------------------------------------
@@ -445,17 +445,48 @@ def test_the_cache_is_moved_and_uv_says_so(by_default, destination):
     again = by_default("move", destination, "--yes")
     assert (again.returncode, "is the cache itself" in again.stderr) == (2, True)
 
-    undone = subprocess.run(
+    undone = undo(by_default)
+    assert undone.returncode == 0, undone.stderr
+    assert (uv_says(by_default), users_file(by_default).exists(), destination.exists()) == (old, False, False)
+    assert not old.is_symlink()
+
+
+def test_the_contents_can_be_left_behind(by_default, destination):
+    old = default_home(by_default)
+    before = files(old)
+    dry = by_default("move", destination, "--empty", "--dry-run")
+    assert f"Begin an empty cache at `{destination}`" in dry.stdout
+    assert not destination.exists()
+    moved = by_default("move", destination, "--empty", "--yes")
+    assert moved.returncode == 0, moved.stderr
+    assert f"the old one is still in `{old}`" in moved.stdout
+    assert (uv_says(by_default), files(old)) == (destination, before)
+    by_default.example.run("rm", "-rf", by_default.example.environment)
+    assert not list(destination.glob("archive-v*"))
+    assert by_default.sync().returncode == 0
+    assert list(destination.glob("archive-v*/*/certifi"))
+    assert by_default("scan", "--hashes").returncode == 0
+    undone = undo(by_default)
+    assert undone.returncode == 0, undone.stderr
+    assert (uv_says(by_default), destination.exists(), files(old)) == (old, False, before)
+
+
+def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):
+    (tmp_path / "file").touch()
+    said = by_default("move", tmp_path / "file" / "new", "--empty", "--yes")
+    assert (said.returncode, said.stderr.count("the cache was not moved: Not a directory")) == (2, 1)
+
+
+def undo(run):
+    """Takes the last remedy back."""
+    return subprocess.run(
         [*COMMAND[:-1], "fix", "--undo"],
-        cwd=by_default.example.root,
-        env=by_default.example.environ,
+        cwd=run.example.root,
+        env=run.example.environ,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert undone.returncode == 0, undone.stderr
-    assert (uv_says(by_default), users_file(by_default).exists(), destination.exists()) == (old, False, False)
-    assert not old.is_symlink()
 
 
 def test_without_a_project_it_says_how_to_move_it_back(by_default, tmp_path):

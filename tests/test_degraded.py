@@ -1,6 +1,7 @@
 """Degraded, not failed: the cache lies on another real file system, uv copies, and says neither where nor why."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from kit.editor import Capabilities, editing
@@ -69,6 +70,45 @@ async def test_set_link_mode_makes_it_disappear(apply_edit, uv, example):
         await saved(editor, example)
         assert editor.diagnostics[example.manifest] == []
         assert example.missing_files() == {}
+
+
+async def test_the_users_own_file_is_none_of_the_editors(uv, example):
+    """It lies in no folder of the editor, which need not be able to change it: we do, and can take it back."""
+    users = Path(example.environ["XDG_CONFIG_HOME"]) / "uv" / "uv.toml"
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        (diagnostic,) = await editor.sees(example.manifest, "link-degraded")
+        editor.answers = lambda _: "Go ahead"
+        (fix,) = [it for it in await editor.quick_fixes(example.manifest, diagnostic) if "your own" in it.title]
+        assert (await editor.accept(fix))["findings"] == []
+        assert users.read_text() == 'link-mode = "copy"\n'
+        assert editor.edits == []
+        await editor.request("uvLinkDoctor/undo", root=example.root.as_uri())
+        assert not users.exists()
+
+
+@pytest.mark.parametrize("create_files", [True, False], ids=["the editor makes it", "the editor cannot"])
+async def test_a_file_of_the_workspace_that_is_not_there_yet(create_files, uv, example):
+    """Beside requirements that nobody has given any settings."""
+    example.manifest.unlink()
+    requirements = example.root / "requirements.txt"
+    requirements.write_text("idna\nhttpx\n")
+    assert example.run(uv, "venv").returncode == 0
+    capabilities = Capabilities(create_files=create_files)
+    async with editing(
+        example.environ, example.root, settings={"uvPath": str(uv)}, capabilities=capabilities
+    ) as editor:
+        editor.open(requirements)
+        await editor.execute("uvLinkDoctor.sync", example.root.as_uri())
+        (diagnostic,) = await editor.sees(requirements, "link-degraded")
+        (fix,) = [it for it in await editor.quick_fixes(requirements, diagnostic) if "in uv.toml" in it.title]
+        assert (await editor.accept(fix))["findings"] == []
+        settings = example.root / "uv.toml"
+        assert settings.read_text() == ("" if create_files else 'link-mode = "copy"\n')
+        if create_files:  # As the protocol has it: the file is made, what is in it waits to be saved.
+            editor.save(settings)
+            assert settings.read_text() == 'link-mode = "copy"\n'
 
 
 async def test_the_deciding_setting_is_where_it_stands(uv, example):

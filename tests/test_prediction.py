@@ -208,7 +208,9 @@ async def test_the_cache_is_changed_only_after_a_word(answer, synced, uv):
         assert preferred.title == "Give `certifi` fresh files in uv's cache, so that links work again"
         done = await editor.accept(preferred)
         (question,) = editor.questions
-        assert question.message.startswith(f"{preferred.title}? It gives `certifi` fresh files in uv's cache; ")
+        assert question.message.startswith(
+            f"{preferred.title}? What this does: gives `certifi` fresh files in uv's cache; "
+        )
         if answer == "Not now":
             assert done["outcome"] == "failed"
             assert outside.missing_files() != {}

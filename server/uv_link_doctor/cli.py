@@ -152,6 +152,7 @@ def _add_cache(cache: _Parser) -> None:
     _add_consent(action("repair", "give the files that cannot be linked fresh ones", "repair --dry-run"))
     move = action("move", "move all of it, and let uv's setting say so", "move /data/uv-cache --dry-run")
     move.add_argument("destination", type=Path, metavar="DESTINATION", help="a place that does not exist, or is empty")
+    move.add_argument("--empty", action="store_true", help="leave the contents behind, for uv to download as it needs")
     _add_consent(move)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kit.proofs import PROOFS, Proof
 from kit.values import HOME, ROOT, UV
 
 from uv_link_doctor.engine.model import (
@@ -16,6 +18,7 @@ from uv_link_doctor.engine.model import (
     Finding,
     Operation,
     Outcome,
+    Platform,
     RemedyKind,
     Sample,
     Severity,
@@ -55,6 +58,7 @@ MEANS = {
     "movable": MOVABLE,
 }
 EVERYTHING = replace(MOVABLE, refused=("certifi",), new_environment=SYNCED.new_environment)
+FULL = replace(EVERYTHING, broken=("idna",), gone=True, elsewhere=True, synced=True, remembered_copy=True)
 COPIES = {RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE, RemedyKind.SET_LINK_MODE_USER}
 
 
@@ -260,42 +264,126 @@ def test_the_table_of_all_that_is_offered(golden):
     golden("remedies.txt", "\n".join(lines) + "\n")
 
 
-PROVEN = {
-    RemedyKind.RETRY_COPY: "tests/test_every_remedy.py",
-    RemedyKind.SET_LINK_MODE: "tests/test_every_remedy.py",
-    RemedyKind.SET_LINK_MODE_USER: "tests/test_every_remedy.py",
-    RemedyKind.REPAIR_CACHE: "tests/test_seed_report.py",
-    RemedyKind.MOVE_CACHE: "tests/test_remedies_at_work.py",
-    RemedyKind.CLEAN_PACKAGE: "tests/test_remedies_at_work.py",
-    RemedyKind.MOVE_ENVIRONMENT: "tests/test_remedies_at_work.py",
-    RemedyKind.REINSTALL_BROKEN: "tests/test_repair.py",
-}
-"""Where each is carried out."""
+# --- what is offered is proven, and nothing else is offered ----------------------------------
 
 
-def test_the_table_in_the_documents(golden):
-    """`server/REMEDIES.md`: what may be offered against each cause; by default against a failure, * only before one."""
-    columns = list(PROVEN)
+def mixed(means: Means, name: str, other: Means) -> Means:
+    """With one thing as it is in another situation."""
+    changed: dict[str, Any] = {name: getattr(other, name)}
+    return replace(means, **changed)
+
+
+SITUATIONS = [
+    *MEANS.values(),
+    EVERYTHING,
+    *(
+        mixed(means, field.name, other)
+        for means, other in ((PROJECT, FULL), (EVERYTHING, PASTED), (EVERYTHING, FULL), (FULL, PASTED))
+        for field in fields(Means)
+    ),
+]
+"""Those above, and from little, much and all of what can be known each with one thing more or less."""
+COLUMNS = [kind for kind in RemedyKind if kind is not RemedyKind.ADVICE]
+
+
+@pytest.fixture(scope="module")
+def offered_at_all() -> set[tuple[Cause | None, RemedyKind]]:
+    """Against any finding, in any situation; packages that are incomplete have no cause."""
+    broken = finding(Code.ENVIRONMENT_BROKEN, package=None)
+    return {
+        (it.cause, remedy.kind)
+        for it in (*LINK_FINDINGS, *AHEAD, broken)
+        for means in SITUATIONS
+        for remedy in remedies(it, means)
+    }
+
+
+def test_every_remedy_is_proven_against_every_cause_it_is_offered_for_and_no_other(offered_at_all):
+    assert {(proof.cause, proof.kind) for proof in PROOFS} == {
+        (cause, kind) for cause, kind in offered_at_all if kind is not RemedyKind.ADVICE
+    }
+
+
+def test_advice_is_words_only(offered_at_all):
+    advised = {cause for cause, kind in offered_at_all if kind is RemedyKind.ADVICE}
+    assert advised == {cause for cause in Cause if CAUSES[cause].advice}
+    for cause, means in product(advised, SITUATIONS):
+        for operation in (*Operation, None):
+            offered = remedies(finding(Code.LINK_FAILED, cause, operation), means)
+            *earlier, last = offered
+            assert (last.kind, last.title, last.command, last.changes) == (
+                RemedyKind.ADVICE,
+                " ".join(CAUSES[cause].advice),
+                (),
+                (),
+            )
+            assert actions(offered) == tuple(earlier)
+
+
+def test_the_table_in_the_documents(golden, offered_at_all):
+    """`server/REMEDIES.md`, from the rows that `test_every_remedy.py` carries out."""
     rows = [
-        ["cause", *(f"`{kind}`" for kind in columns)],
-        ["---"] * (len(columns) + 1),
+        ["cause", *(f"`{kind}`" for kind in COLUMNS), "`advice`"],
+        ["---"] * (len(COLUMNS) + 2),
     ]
-    for cause in Cause:
-        failed = {
-            kind for operation in Operation for kind in kinds(finding(Code.LINK_FAILED, cause, operation), EVERYTHING)
-        }
-        ahead = {
-            kind for operation in Operation for kind in kinds(finding(Code.LINK_DEGRADED, cause, operation), EVERYTHING)
-        }
-        marks = ["yes" if kind in failed else "after a fallback" if kind in ahead else "" for kind in columns]
-        rows.append([f"[{cause}](uv_link_doctor/pages/{cause}.md)", *marks])
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    proofs = "\n".join(f"- `{kind}`: [{path}](../{path})" for kind, path in PROVEN.items())
-    head = "# Remedies by cause\n\nWhat may be offered where a link, a copy or another step failed; blank: never."
-    tail = "Made by `tests/engine/test_remedies.py`, which also holds what is not offered. Carried out, and proven, in:"
-    golden("../../../server/REMEDIES.md", f"{head}\n\n{table}\n\n{tail}\n\n{proofs}\n")
-    root = Path(__file__).parents[2]
-    assert [path for path in PROVEN.values() if not (root / path).is_file()] == []
+    for cause in (*Cause, None):
+        words = "words" if (cause, RemedyKind.ADVICE) in offered_at_all else ""
+        rows.append([_page(cause), *(_mark(cause, kind) for kind in COLUMNS), words])
+    scenarios = [["cause", "the trouble", "what helped"], ["---"] * 3]
+    for cause in (*Cause, None):
+        proofs = [proof for proof in PROOFS if proof.cause is cause]
+        for how in dict.fromkeys(map(_how, proofs)):
+            helped = ", ".join(f"`{proof.kind}`" for proof in proofs if _how(proof) == how)
+            scenarios.append([_page(cause), how, helped])
+    golden("../../../server/REMEDIES.md", DOCUMENT.format(offered=_table(rows), scenarios=_table(scenarios)))
+
+
+DOCUMENT = """\
+# Remedies by cause
+
+What may be offered where a link, a copy or another step failed; blank: never, in whatever situation.
+
+{offered}
+
+* `yes`: a real uv met the trouble on a real file system, the remedy was carried out, every file was looked at, uv was
+  run once more, and what the remedy had changed was taken back.
+* `faked`: the same, but the number is one that only Windows or macOS knows. A file system of Linux answered with it
+  while the doctor was told that it runs there, so what is proven is what the doctor makes of it, not that system.
+* `words`: what only a person can do; there is no command to run.
+* `environment-broken` is no cause, but what is found where nobody saw how packages became incomplete.
+
+## How each trouble is made
+
+A number is the answer of a FUSE file system that was told to give it; what goes without one is the kernel's own doing.
+A trouble that is not said to end goes on while the remedy is at work, and after it.
+
+{scenarios}
+
+The rows are those of `tests/kit/proofs.py`. `tests/test_every_remedy.py` carries each of them out,
+`tests/engine/test_remedies.py` writes this page from them and holds that nothing else is offered.
+"""
+
+
+def _page(cause: Cause | None) -> str:
+    name = cause or Code.ENVIRONMENT_BROKEN
+    return f"[{name}](uv_link_doctor/pages/{name}.md)"
+
+
+def _mark(cause: Cause | None, kind: RemedyKind) -> str:
+    platforms = {proof.trouble.platform for proof in PROOFS if (proof.cause, proof.kind) == (cause, kind)}
+    return "yes" if Platform.LINUX in platforms else "faked" if platforms else ""
+
+
+def _how(proof: Proof) -> str:
+    system = {Platform.WINDOWS: ", as on Windows", Platform.MACOS: ", as on macOS"}.get(proof.trouble.platform, "")
+    return proof.trouble.how + system
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+# --- in words -------------------------------------------------------------------------------
 
 
 def test_the_words_of_every_remedy(golden):

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from kit.cloud import MountCloud
 from kit.large_cache import large_cache
 from kit.mounts import BindMount, LoopMount
 from kit.privileges import WITHOUT_PRIVILEGES
@@ -17,8 +18,9 @@ from kit.projects import MakeProject, UvProject
 from kit.uv_versions import uv_binary
 
 from uv_link_doctor.host import cache_move
+from uv_link_doctor.host.cache_environments import names_that_break
 from uv_link_doctor.host.cache_lock import cache_lock
-from uv_link_doctor.host.cache_move import MoveError, Step, move, names_that_break, undo_move
+from uv_link_doctor.host.cache_move import MoveError, Step, move, undo_move
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the mounts and uv's file locks are Linux's")
 
@@ -122,6 +124,21 @@ def test_undo_of_a_rename(filled: UvProject, tmp_path: Path, monkeypatch: pytest
     assert contents(cache) == before
     undo_move(moved)
     serves(filled, cache)
+
+
+def test_where_the_file_system_takes_no_notice_of_the_flag_to_exchange(cloud_folder: MountCloud, project: MakeProject):
+    """As many FUSE servers do: it refuses a plain rename of the cache over the link."""
+    folder = cloud_folder()
+    made = project("httpx", root=folder.outside / "project", cache=folder.cache)
+    assert made.run(uv_binary("newest"), "sync").returncode == 0
+    before = contents(folder.cache)
+    moved = move(folder.cache, folder.root / "new")
+    assert (moved.how, moved.old) == ("renamed", "linked")
+    assert folder.cache.is_symlink()
+    assert contents(folder.root / "new") == before
+    undo_move(moved)
+    assert not folder.cache.is_symlink()
+    assert contents(folder.cache) == before
 
 
 def test_to_another_file_system(filled: UvProject, elsewhere: Path):

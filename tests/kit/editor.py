@@ -28,6 +28,7 @@ class Capabilities:
     """What the editor can; a test takes things away from it."""
 
     apply_edit: bool = True
+    create_files: bool = False
     progress: bool = True
     message_request: bool = True
     configuration: bool = False
@@ -37,7 +38,14 @@ class Capabilities:
     def lsp(self) -> lsp.ClientCapabilities:
         return lsp.ClientCapabilities(
             general=lsp.GeneralClientCapabilities(position_encodings=["utf-8", "utf-16"]),
-            workspace=lsp.WorkspaceClientCapabilities(apply_edit=self.apply_edit, configuration=self.configuration),
+            workspace=lsp.WorkspaceClientCapabilities(
+                apply_edit=self.apply_edit,
+                configuration=self.configuration,
+                workspace_edit=lsp.WorkspaceEditClientCapabilities(
+                    document_changes=True,
+                    resource_operations=[lsp.ResourceOperationKind.Create] if self.create_files else [],
+                ),
+            ),
             window=lsp.WindowClientCapabilities(
                 work_done_progress=self.progress,
                 show_message=lsp.ShowMessageRequestClientCapabilities() if self.message_request else None,
@@ -162,7 +170,15 @@ class Editor:
 
     def _applied(self, edit: lsp.WorkspaceEdit) -> lsp.ApplyWorkspaceEditResult:
         self.edits.append(edit)
-        for uri, changes in (edit.changes or {}).items():
+        wanted = dict(edit.changes or {})
+        for change in edit.document_changes or ():
+            if isinstance(change, lsp.CreateFile):
+                path = Path(to_fs_path(change.uri) or "")
+                path.touch(exist_ok=False)
+                self.open(path)
+            elif isinstance(change, lsp.TextDocumentEdit):
+                wanted[change.text_document.uri] = [it for it in change.edits if isinstance(it, lsp.TextEdit)]
+        for uri, changes in wanted.items():
             if uri not in self.buffers:
                 return lsp.ApplyWorkspaceEditResult(applied=False, failure_reason="not open")
             for change in changes:

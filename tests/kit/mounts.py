@@ -59,9 +59,13 @@ def loop_mounted(
 
 @contextmanager
 def bind_mounted(source: Path, mountpoint: Path, *, read_only: bool = False) -> Iterator[Path]:
-    """`source` under a second path, which is another mount with the same `st_dev`; needs root."""
+    """`source` under a second path, which is another mount with the same `st_dev`; needs root.
+
+    A file is shown over a file that is there, be it itself: it can then be neither removed nor replaced.
+    """
     need(os.geteuid() == 0, "only root makes bind mounts")
-    mountpoint.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        mountpoint.mkdir(parents=True, exist_ok=True)
     with _mounted("--bind", str(source), at=mountpoint):
         if read_only:
             need(_run("mount", "-o", "remount,bind,ro", str(mountpoint)).returncode == 0, "no read-only bind mounts")

@@ -51,6 +51,7 @@ def mounted(
     convert: Sequence[str] = (),
     *,
     os_error: int = INCOMPATIBLE_HARDLINKS,
+    program: Sequence[str] = ("-m", __name__),
 ) -> Iterator[Path]:
     """Show `backing` under `mountpoint`, from a process of its own, until the block is left; yields `mountpoint`.
 
@@ -58,7 +59,8 @@ def mounted(
     holds shell patterns for whole paths inside it. Nothing stays mounted and no process stays behind, whatever happens
     in the block and however this process ends. Change files through the mount only: the kernel remembers names.
 
-    `os_error` is the number with which a link is refused, for other troubles than a cloud's.
+    `os_error` is the number with which a link is refused, for other troubles than a cloud's; `program` is what Python
+    runs to serve it, if not this module.
 
     Raises MountError: a part is missing, or the mount was refused.
     """
@@ -66,7 +68,7 @@ def mounted(
         raise missing
     backing.mkdir(parents=True, exist_ok=True)
     mountpoint.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", __name__, str(backing.absolute()), str(mountpoint.absolute())]
+    command = [sys.executable, *program, str(backing.absolute()), str(mountpoint.absolute())]
     command += ["--sync-root", sync_root, *(f"--convert={pattern}" for pattern in convert), f"--os-error={os_error}"]
     with tempfile.TemporaryFile() as stderr:
         # In a session of its own, because Ctrl-C is meant for us: we unmount, and only then it ends.
@@ -133,7 +135,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.kill()
 
 
-def main() -> int:
+def main(files: type[CloudFiles] | None = None) -> int:
     """Mount and serve until told to stop: SIGTERM, or the end of stdin, which also comes when the parent process dies.
 
     Prints one line as soon as the file system can be used.
@@ -162,7 +164,7 @@ def main() -> int:
     os.umask(0)  # The caller's own mask has been applied to the modes that arrive.
     with suppress(RuntimeError):  # libfuse has failed and said why, or was ended by a signal.
         mfusepy.FUSE(
-            CloudFiles(
+            (files or CloudFiles)(
                 options.backing,
                 options.sync_root,
                 options.convert or ["*"],

@@ -16,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uv_link_doctor.host.claims import OURS
+
 _THREADS = 2
 _BLOCK = 4096
 _CHUNK = 1 << 20
 _GRAINS = (100, 10**7, 10**9, 2 * 10**9)
 _USER = os.geteuid() if hasattr(os, "geteuid") else None
-OURS = ".uv-link-doctor-"
-"""How the names of our temporary things begin."""
 _LEFT_BEHIND = (OURS, ".tmp")
 """At the cache's top: what a repair or a uv was at when it was killed (`uv cache prune` removes it, too)."""
 _NO_SHARING = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EPERM})

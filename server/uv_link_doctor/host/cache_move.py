@@ -13,20 +13,18 @@ import os
 import re
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from uv_link_doctor.engine.model import Operation
+from uv_link_doctor.host.cache_alone import alone, unless_read_only
 from uv_link_doctor.host.cache_copy import (
-    OURS,
     Copying,
     Size,
     bring_up_to_date,
-    delete,
     inside,
     is_copy,
     relative,
@@ -34,7 +32,8 @@ from uv_link_doctor.host.cache_copy import (
     sync,
     weigh,
 )
-from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock, is_at, try_lock
+from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock
+from uv_link_doctor.host.claims import Claim, claim_new, forsaken, give_up, new_name
 from uv_link_doctor.host.places import try_links
 
 Phase = Literal["waiting", "weighing", "copying", "checking", "writing", "switching", "relinking", "removing"]
@@ -42,13 +41,15 @@ _Old = Literal["kept", "linked", "gone"]
 
 SECONDS_AT_MOST = 60.0
 """To wait for uv; uv itself gives up waiting for us after 300 (0.9.16 and later)."""
-_POLITE_SECONDS = 1.0
-"""Before newcomers are held back: as long as others share the lock by turns, it would never be free."""
 _PASSES_AT_MOST = 5
-_PAUSE = 0.05
+_TAG, _SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"
+"""By which uv marks its caches, as other programs do (Cache Directory Tagging Specification)."""
 _AT_FDCWD = -100
-_CONTAINER = re.compile(re.escape(OURS) + r"[0-9a-f]{16}$")
-_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
+_NO_EXCHANGE = frozenset(
+    {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+    # A FUSE server that does not look at the flag: it has refused a plain rename of a directory over a link, or back.
+    | {errno.ENOTDIR, errno.EISDIR}
+)
 _LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
 """Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
 
@@ -88,15 +89,6 @@ class Moved:
     """Absolute symbolic links into the old cache that were made relative."""
     left_over: Path | None = None
     """What could not be removed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breaking:
-    """An environment that would not outlive the cache's old path."""
-
-    path: Path
-    why: Literal["inside", "linked"]
-    """It lies in the cache (of a script, a tool, `uv run --with`, a build), or its files are links into the cache."""
 
 
 def move(
@@ -147,6 +139,20 @@ def move(
         raise
 
 
+def begin(cache: Path, destination: Path) -> Moved:
+    """An empty cache at a path that does not exist or is an empty directory; the old one stays. Raises MoveError."""
+    cache, destination = _ends(cache, destination)
+    order = _Order(cache=cache, destination=destination, tell=lambda _: None, stop=lambda: False, seconds=0)
+    try:
+        if destination.is_symlink() or not (destination / _TAG).exists():
+            _refuse_bad_destination(order)
+            destination.mkdir(parents=True, exist_ok=True)
+            (destination / _TAG).write_text(_SIGNATURE, encoding="ascii")
+    except OSError as error:
+        raise move_error(error, destination) from error
+    return Moved(cache=cache, destination=destination, how="copied", old="kept")
+
+
 def undo_move(
     moved: Moved,
     *,
@@ -184,22 +190,6 @@ def undo_move(
         raise move_error(error, moved.destination) from error
 
 
-def names_that_break(cache: Path, environments: Iterable[Path] = ()) -> tuple[Breaking, ...]:
-    """The environments that need the cache's present path: those in it, and of those given, the linked ones.
-
-    They go on working as long as a symbolic link is at the old path. Never raises.
-    """
-    found: list[Breaking] = []
-    for pattern in ("environments-v*/*/pyvenv.cfg", "builds-v*/*/pyvenv.cfg", "archive-v*/*/pyvenv.cfg"):
-        with suppress(OSError):
-            found += [Breaking(path=it.parent, why="inside") for it in sorted(cache.glob(pattern))]
-    real = os.path.realpath(cache)
-    for environment in environments:
-        if not inside(os.path.realpath(environment), real) and _linked_into(environment, real):
-            found.append(Breaking(path=environment, why="linked"))
-    return tuple(found)
-
-
 # --- Within a file system --------------------------------------------------------------------------------------------
 
 
@@ -214,6 +204,10 @@ class _Order:
     tell: Callable[[Step], None]
     stop: Callable[[], bool]
     seconds: float
+
+    def waiting(self) -> None:
+        """Says that others have the cache."""
+        self.tell(Step(phase="waiting"))
 
 
 def _rename(order: _Order) -> Moved | None:
@@ -274,7 +268,7 @@ def _relink(cache: Path, destination: Path) -> int:
                     target = os.readlink(entry.path)  # noqa: PTH115  (there are thousands)
                     link = relative(target, os.path.relpath(entry.path, destination), roots)
                     if link != target:
-                        temporary = destination / f"{OURS}{os.urandom(8).hex()}"
+                        temporary = destination / new_name()
                         temporary.symlink_to(link)
                         temporary.replace(entry.path)
                         relinked += 1
@@ -310,11 +304,11 @@ def _carry(order: _Order) -> Moved:
     return _copied(order, old, claim, relinked=len(work.relinked))
 
 
-def _copied(order: _Order, old: _Old, claim: _Claim | None, *, relinked: int) -> Moved:
+def _copied(order: _Order, old: _Old, claim: Claim | None, *, relinked: int) -> Moved:
     left_over = None
     if claim:
         order.tell(Step(phase="removing"))
-        left_over = _remove_container(claim)
+        left_over = give_up(claim)
     return Moved(
         cache=order.cache,
         destination=order.destination,
@@ -358,7 +352,7 @@ def _take_place(copy: Path, destination: Path) -> None:
     copy.rename(destination)
 
 
-def _retire_cache(order: _Order) -> tuple[_Old, _Claim | None]:
+def _retire_cache(order: _Order) -> tuple[_Old, Claim | None]:
     """Takes the old cache out of its place, if asked to; what is there now, and what is to be deleted with the cache.
 
     Where that fails the old cache stays, which hurts nobody.
@@ -377,7 +371,7 @@ def _retire_cache(order: _Order) -> tuple[_Old, _Claim | None]:
         aside.unlink(missing_ok=True)
         cache.rename(aside)
     except OSError:
-        _remove_container(claim)
+        give_up(claim)
         return "kept", None
     return ("linked" if order.leave_link and _symlink(destination, cache) else "gone"), claim
 
@@ -399,95 +393,19 @@ def _shared(order: _Order) -> Iterator[None]:
     """Installs go on; nobody cleans."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(_lock(order, exclusive=False, seconds=order.seconds))
+            stack.enter_context(
+                cache_lock(order.cache, exclusive=False, seconds=order.seconds, stop=order.stop, on_wait=order.waiting)
+            )
         except OSError as error:
-            _unless_read_only(error)
+            unless_read_only(error)
         yield
 
 
-@contextmanager
-def _alone(order: _Order) -> Iterator[None]:
-    """No uv is at work in the cache, and those that come wait."""
-    with ExitStack() as stack:
-        try:
-            politely = min(order.seconds, _POLITE_SECONDS)
-            stack.enter_context(_lock(order, exclusive=True, seconds=politely))
-        except CacheBusyError:
-            if order.stop() or order.seconds <= _POLITE_SECONDS:
-                raise
-            stack.enter_context(_queue(order, order.seconds - _POLITE_SECONDS))
-        except OSError as error:
-            _unless_read_only(error)
-        yield
-
-
-@contextmanager
-def _queue(order: _Order, seconds: float) -> Iterator[None]:
-    """The same for a cache in which there is always some uv: newcomers find another file to wait at.
-
-    The old one gets its name back, so that a uv which has held it all the time goes on being safe from a `cache clean`.
-    """
-    if os.link not in os.supports_dir_fd:
-        with _lock(order, exclusive=True, seconds=seconds):
-            yield
-        return
-    until = time.monotonic() + seconds
-    ours, theirs = (f"{OURS}{os.urandom(8).hex()}" for _ in range(2))
-    with ExitStack() as stack:
-        cache = _open(stack, os.fspath(order.cache), os.O_RDONLY | os.O_DIRECTORY)
-        held = _open(stack, ".lock", os.O_RDWR, dir_fd=cache)
-        queue = _open(stack, ours, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=cache)
-        stack.callback(_rename_quietly, theirs, ".lock", cache)
-        try:
-            os.fchmod(queue, 0o666)
-            try_lock(queue, exclusive=True)
-            os.link(".lock", theirs, src_dir_fd=cache, dst_dir_fd=cache)
-            os.replace(ours, ".lock", src_dir_fd=cache, dst_dir_fd=cache)
-        except BaseException:
-            os.unlink(ours, dir_fd=cache)
-            raise
-        while not try_lock(held, exclusive=True):
-            if time.monotonic() > until or order.stop():
-                raise CacheBusyError(str(order.cache))
-            time.sleep(_PAUSE)
-        yield
-
-
-def _open(stack: ExitStack, path: str, flags: int, *, dir_fd: int | None = None) -> int:
-    handle = os.open(path, flags | os.O_CLOEXEC, 0o666, dir_fd=dir_fd)
-    stack.callback(os.close, handle)
-    return handle
-
-
-def _rename_quietly(name: str, to: str, directory: int) -> None:
-    with suppress(OSError):
-        os.replace(name, to, src_dir_fd=directory, dst_dir_fd=directory)
-
-
-@contextmanager
-def _lock(order: _Order, *, exclusive: bool, seconds: float) -> Iterator[None]:
-    def told() -> None:
-        order.tell(Step(phase="waiting"))
-
-    with cache_lock(order.cache, exclusive=exclusive, seconds=seconds, stop=order.stop, on_wait=told):
-        yield
-
-
-def _unless_read_only(error: OSError) -> None:
-    """Where no lock file can be made, no uv can install either."""
-    if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        raise error
+def _alone(order: _Order) -> AbstractContextManager[None]:
+    return alone(order.cache, seconds=order.seconds, stop=order.stop, on_wait=order.waiting)
 
 
 # --- Unfinished things -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
-    """A directory beside the cache's old or new place for what is not finished; locked as long as its maker lives."""
-
-    path: Path
-    handle: int
 
 
 @contextmanager
@@ -497,72 +415,38 @@ def _container(parent: Path, cache: Path | None = None) -> Iterator[Path]:
     try:
         yield claim.path
     finally:
-        _remove_container(claim)
+        give_up(claim)
 
 
-def _claim_new(parent: Path, cache: Path | None = None) -> _Claim:
-    while True:
-        path = parent / f"{OURS}{os.urandom(8).hex()}"
-        path.mkdir(mode=0o700)
-        if claim := _claim(path):
-            (path / "of").write_text(json.dumps(os.fspath(cache) if cache else None), encoding="utf-8")
-            return claim
+def _claim_new(parent: Path, cache: Path | None = None) -> Claim:
+    claim = claim_new(parent)
+    (claim.path / "of").write_text(json.dumps(os.fspath(cache) if cache else None), encoding="utf-8")
+    return claim
 
 
-def _claim(path: Path) -> _Claim | None:
-    """None where its maker lives, or another cleared it away."""
-    lock = path / "lock"
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        return None
-    if try_lock(handle, exclusive=True) and is_at(handle, lock):
-        return _Claim(path=path, handle=handle)
-    os.close(handle)
-    return None
-
-
-def _clear(parent: Path, *, keep: Path | None = None) -> _Claim | None:
+def _clear(parent: Path, *, keep: Path | None = None) -> Claim | None:
     """Removes what dead predecessors left, but for one in which this cache was being copied: that is returned."""
     kept = None
-    for name in filter(_CONTAINER.fullmatch, os.listdir(parent)):  # noqa: PTH208
-        if not (parent / name / "lock").exists():
-            with suppress(OSError):
-                (parent / name).rmdir()  # Not even begun; a living one makes itself another.
-        elif claim := _claim(parent / name):
-            if kept is None and keep is not None and _was_of(claim) == os.fspath(keep):
-                kept = claim
-            else:
-                _remove_container(claim)
+    for claim in forsaken(parent):
+        if kept is None and keep is not None and _was_of(claim) == os.fspath(keep):
+            kept = claim
+        else:
+            give_up(claim)
     return kept
 
 
-def _was_of(claim: _Claim) -> object:
+def _was_of(claim: Claim) -> object:
     try:
         return json.loads((claim.path / "of").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _remove_container(claim: _Claim) -> Path | None:
-    """The directory, if it is still there."""
-    for name in ("cache", "old", "of"):
-        with suppress(OSError):
-            delete(claim.path / name)
-    if os.name == "nt":
-        os.close(claim.handle)
-        shutil.rmtree(claim.path, ignore_errors=True)
-    else:
-        shutil.rmtree(claim.path, ignore_errors=True)
-        os.close(claim.handle)
-    return claim.path if claim.path.exists() else None
-
-
 def _finished_before(order: _Order) -> Moved | None:
     """What a predecessor did who was killed late enough; None where the move is still to be made."""
     cache, destination = order.cache, order.destination
     how: Literal["renamed", "copied"] = "copied"
-    if cache == destination or destination.is_symlink() or not (destination / "CACHEDIR.TAG").exists():
+    if cache == destination or destination.is_symlink() or not (destination / _TAG).exists():
         return None
     if cache.parent.stat().st_dev == destination.stat().st_dev:
         how = "renamed"
@@ -616,16 +500,6 @@ def _refuse_bad_destination(order: _Order) -> None:
 def is_empty_directory(path: Path) -> bool:
     """Whether it is one, by itself or through a link."""
     return path.is_dir() and not any(path.iterdir())
-
-
-def _linked_into(environment: Path, cache: str) -> bool:
-    """Whether uv installed with `--link-mode=symlink`: it then links every file, so one of each package tells."""
-    for pattern in ("lib/python*/site-packages/*.dist-info/METADATA", "Lib/site-packages/*.dist-info/METADATA"):
-        with suppress(OSError):
-            for file in environment.glob(pattern):
-                if file.is_symlink() and inside(os.path.realpath(file), cache):
-                    return True
-    return False
 
 
 def move_error(error: OSError | CacheBusyError, path: Path) -> MoveError:

@@ -206,7 +206,7 @@ BEYOND_THE_PROJECT = frozenset(
 
 async def _may(ls: DoctorServer, remedy: Remedy) -> bool:
     """Whether the user wants all that a remedy changes; to choose it is enough for a client that cannot ask."""
-    return await _answer(ls, f"{remedy.title}? It {'; it '.join(remedy.changes)}.") is not False
+    return await _answer(ls, f"{remedy.title}? What this does: {'; '.join(remedy.changes)}.") is not False
 
 
 async def _answer(ls: DoctorServer, question: str) -> bool | None:

@@ -1,0 +1,88 @@
+"""Directories for what is not finished, each locked as long as its maker lives, so that what the dead left is known."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from uv_link_doctor.host.cache_lock import is_at, try_lock
+
+OURS = ".uv-link-doctor-"
+"""How the names of our temporary things begin; `uv cache prune` removes them from a cache like all it does not know."""
+_NAME = re.compile(re.escape(OURS) + r"[0-9a-f]+$")
+_OWNER = "owner"
+"""The file with the lock, which ends with the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A directory that is ours until it is given up."""
+
+    path: Path
+    handle: int
+
+
+def new_name() -> str:
+    """A name of ours that nothing has."""
+    return f"{OURS}{os.urandom(8).hex()}"
+
+
+def claim_new(parent: Path) -> Claim:
+    """A new directory, ours from the start; raises OSError."""
+    while True:
+        path = parent / new_name()
+        path.mkdir(mode=0o700)
+        if made := _claim(path, os.O_CREAT):
+            return made
+        # Somebody who clears up came between the two steps.
+
+
+def forsaken(parent: Path) -> Iterator[Claim]:
+    """What processes that died have left there, now ours; raises OSError where the parent cannot be listed."""
+    for name in filter(_NAME.match, os.listdir(parent)):  # noqa: PTH208  (names are all that is needed)
+        path = parent / name
+        with suppress(OSError):  # Another user's; no directory; not even begun, whose living maker makes another.
+            if found := _claim(path):
+                yield found
+            else:
+                path.rmdir()
+
+
+def give_up(claim: Claim) -> Path | None:
+    """Removes the directory with all that is in it; the directory if that could not be, never an OSError.
+
+    The lock goes last, so that a directory without one is empty.
+    """
+    with suppress(OSError), os.scandir(claim.path) as children:
+        for child in children:
+            if child.is_dir(follow_symlinks=False):
+                shutil.rmtree(child.path, ignore_errors=True)
+            elif child.name != _OWNER:
+                with suppress(OSError):
+                    os.unlink(child.path)  # noqa: PTH108  (thousands of them)
+    os.close(claim.handle)  # Windows removes no file that is open.
+    with suppress(OSError):
+        (claim.path / _OWNER).unlink()
+        claim.path.rmdir()
+    return claim.path if os.path.lexists(claim.path) else None
+
+
+def _claim(path: Path, create: int = 0) -> Claim | None:
+    """None where its maker lives, or where it is about to go; raises OSError."""
+    owner = path / _OWNER
+    try:
+        handle = os.open(owner, os.O_RDWR | create, 0o600)
+    except FileNotFoundError:
+        return None
+    ours = False
+    try:
+        ours = try_lock(handle, exclusive=True) and is_at(handle, owner)
+    finally:
+        if not ours:
+            os.close(handle)
+    return Claim(path, handle) if ours else None
