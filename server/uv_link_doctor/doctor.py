@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
-import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from uv_link_doctor.case import PLATFORM, Case, environ_of, read_case, text_or_nothing
 from uv_link_doctor.engine import findings as explain_findings
-from uv_link_doctor.engine import lockfile, manifests, plan, predictions, settings, transcript
+from uv_link_doctor.engine import lockfile, manifests, plan, predictions, transcript
 from uv_link_doctor.engine.facts import Facts
 from uv_link_doctor.engine.model import (
     Complaint,
@@ -23,42 +22,40 @@ from uv_link_doctor.engine.model import (
     Kind,
     LinkMode,
     Manifest,
-    Operation,
     Outcome,
-    Places,
     Platform,
     Project,
     Reading,
-    Refused,
     Sample,
     Transcript,
-    Uv,
     Verdict,
     Verification,
     Weight,
 )
-from uv_link_doctor.engine.setting_findings import setting_findings, with_settings
+from uv_link_doctor.engine.setting_findings import with_settings
 from uv_link_doctor.host import Host, cache, environment, state
 from uv_link_doctor.host.environment_move import taken_up
 from uv_link_doctor.host.foresight import foresee
-from uv_link_doctor.host.homes import homes, moved_environment
-from uv_link_doctor.host.sample import sample
-from uv_link_doctor.host.synced import sync_roots, synced_by
-from uv_link_doctor.host.uv import find_uv
+from uv_link_doctor.host.homes import is_a_rename
+from uv_link_doctor.host.synced import synced_by
 from uv_link_doctor.options import Options
-from uv_link_doctor.project import (
-    directory_of,
-    find_manifest,
-    lockfile_of,
-    member_manifests,
-    nearest_environment,
-    subject_of,
-    understood,
-    workspace_root,
-)
+from uv_link_doctor.project import lockfile_of, member_manifests, understood
 
-PLATFORM = {"win32": Platform.WINDOWS, "darwin": Platform.MACOS}.get(sys.platform, Platform.LINUX)
-"""The platform whose error numbers our own runs speak in."""
+__all__ = [
+    "PLATFORM",
+    "Case",
+    "OnLine",
+    "check",
+    "environ_of",
+    "examine",
+    "explain",
+    "look_at_files",
+    "measure",
+    "read_case",
+    "sync_command",
+    "weigh",
+    "with_places",
+]
 
 OnLine = Callable[[str], None]
 
@@ -94,9 +91,9 @@ async def examine(
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
     variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
     variables |= await asyncio.to_thread(taken_up, case.project.environment, host.state)
-    said = None
+    said = looked = None
     if not agreed:
-        intent, said = await _intent(command, case, variables, on_line=on_line, stop=stop)
+        intent, said, looked = await _intent(command, case, variables, on_line=on_line, stop=stop)
         if asks := explain_findings.asks(intent, case.project, downloads=downloads):
             return case.examination(Verdict.NOT_RUN, asks)
     if said is None:
@@ -104,7 +101,7 @@ async def examine(
     if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project, downloads=downloads)):
         return replace(case.examination(Verdict.NOT_RUN, asks), transcript=said)
     stopped = stop is not None and stop.is_set()
-    return await asyncio.to_thread(_explained, said, case, stopped=stopped, quick=quick)
+    return await asyncio.to_thread(_explained, said, case, looked, stopped=stopped, quick=quick)
 
 
 async def check(
@@ -149,7 +146,7 @@ async def with_places(examination: Examination, host: Host, options: Options) ->
 async def weigh(path: Path, host: Host, options: Options) -> Weight:
     """What the packages of the path's project come to, by its lockfile and uv's cache; raises DoctorError."""
     case = await read_case(path, host, options, ask=False)
-    return await asyncio.to_thread(case.weight)
+    return await asyncio.to_thread(cache.weigh, await asyncio.to_thread(case.stock))
 
 
 async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sample | None]:
@@ -158,10 +155,9 @@ async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sam
     Nothing is written where trials are not wanted. Raises DoctorError.
     """
     case = await read_case(path, host, options, ask=False)
-    weight = await asyncio.to_thread(case.weight)
-    if options.passive or not options.trusted:
-        return weight, None
-    return weight, await asyncio.to_thread(case.sample)
+    stock = await asyncio.to_thread(case.stock)
+    weight = await asyncio.to_thread(cache.weigh, stock)
+    return weight, await asyncio.to_thread(case.sample, stock)
 
 
 async def sync_command(path: Path, host: Host, options: Options) -> tuple[str, ...]:
@@ -189,199 +185,7 @@ async def look_at_files(examination: Examination, host: Host, options: Options, 
     return replace(examination, verdict=Verdict.FAILED, findings=found, verification=verification)
 
 
-# --- a project on this machine ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A project, the uv it is installed with, the machine, and how the user wants it: all that a look is about."""
-
-    project: Project
-    uv: Uv | None
-    host: Host
-    options: Options
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """The variables that decide where things are, those of the settings included."""
-        return environ_of(self.host, self.options)
-
-    def examination(self, verdict: Verdict, *found: Finding | None) -> Examination:
-        """An examination that came to no run."""
-        return Examination(verdict=verdict, findings=tuple(filter(None, found)), uv=self.uv, project=self.project)
-
-    def verify(self, packages: tuple[str, ...] | None, *, hashes: bool = False) -> Verification:
-        """What is on disk; None for the packages means every file of all of them."""
-        arguments = self.options.sync_args
-        expected = not self.environ.get("UV_NO_INSTALLER_METADATA") and "--no-installer-metadata" not in arguments
-        return environment.verify(
-            self.project.environment, packages=packages, installer_expected=expected, hashes=hashes
-        )
-
-    def invocation(self) -> settings.Invocation:
-        """How uv is called for the project, without what we would add."""
-        version = self.uv.version if self.uv else None
-        return _invocation(self.project.directory, self.project.manifest, self.environ, self.options, version)
-
-    def setting_place(self) -> settings.SettingPlace | None:
-        """Where a `link-mode` takes effect for the project; None where no file has a say."""
-        project = self.project
-        place = settings.file_in_force(project.root, self.invocation(), self.host.read_text)
-        if place is not None and project.kind.by_pip and self.host.read_text(place.path) is None:
-            return settings.SettingPlace(project.root / "uv.toml", ("link-mode",))  # No new uv project.
-        return place
-
-    def ends(self) -> tuple[Path, Path]:
-        """The two ends of a link, whether or not they exist."""
-        return Path(self.project.settings.cache_dir.value), self.project.environment
-
-    def places(self, *, passive: bool) -> Places:
-        """What is known of both ends; unless `passive`, a trial tells whether a link works."""
-        return self.host.places(*self.ends(), environ=self.environ, passive=passive)
-
-    def lock_text(self) -> str | None:
-        """The lockfile, where there is one that can be read."""
-        return _text_or_nothing(self.project.lockfile, self.host) if self.project.lockfile else None
-
-    def wanted(self) -> Mapping[str, Collection[str]]:
-        """The packages of the project, with their versions: those of its lockfile, else what is installed."""
-        if text := self.lock_text():
-            return lockfile.versions(text)
-        found = environment.installed(self.project.environment).distributions
-        return {distribution.name: {distribution.version} for distribution in found}
-
-    def weight(self) -> Weight:
-        """What the project's packages come to."""
-        wanted = self.wanted()
-        return cache.weigh(cache.entries(self.ends()[0], wanted), wanted)
-
-    def sample(self) -> Sample | None:
-        """What a few files of these packages take to place."""
-        return sample(cache.entries(self.ends()[0], self.wanted()), self.ends()[1])
-
-    def refused(self, ends: Places, *, passive: bool) -> tuple[Refused, ...]:
-        """The project's packages whose files in the cache take no further link, and who shares these files.
-
-        On a file system of the kernel's own one file speaks for its wheel; a sync client takes them one by one.
-        """
-        directory = self.ends()[0]
-        every_file = PLATFORM is not Platform.LINUX or (ends.cache.filesystem or "fuse").startswith("fuse")
-        found = cache.refused(
-            directory, cache.entries(directory, self.wanted()), every_file=every_file, passive=passive
-        )
-        roots = {root: None for root, _ in sync_roots(environ=self.environ)} if found else {}
-        nearby = [*cache.environments_below(roots)]
-        return tuple(replace(it, environments=cache.sharing(it, nearby)) for it in found)
-
-    def sync_command(
-        self, uv: Uv, *, link_mode: LinkMode | None = None, reinstall: tuple[str, ...] = ()
-    ) -> tuple[str, ...]:
-        """The command that installs the project, with copies where they are wanted or remembered."""
-        mode = _forced_mode(self.project.remembered_copy, self.options, link_mode)
-        return plan.sync_command(
-            uv.path,
-            verb=plan.verb(self.project.manifest, self.project.environment),
-            link_mode=mode,
-            reinstall=reinstall,
-            args=self.options.sync_args,
-        )
-
-    def homes(self) -> tuple[Path, ...]:
-        """Where else the cache could live, by trial."""
-        return homes(*self.ends(), self.project.root, environ=self.environ)
-
-    def user_file(self) -> Path | None:
-        """The user's own uv.toml, if a link mode in it would count for this project."""
-        return self._counting(settings.SettingPlace(self._users(), ("link-mode",)), LinkMode.COPY)
-
-    def cache_file(self, home: Path) -> Path | None:
-        """The file in which this place for the cache would count: the user's own, else the one that names another."""
-        users = settings.SettingPlace(self._users(), ("cache-dir",))
-        origin = self.project.settings.cache_dir.origin
-        known = settings.SettingPlace(origin.path, tuple((origin.key or "").split("."))) if origin.path else users
-        return self._counting(users, str(home)) or self._counting(known, str(home))
-
-    def _users(self) -> Path:
-        return settings.user_file(self.invocation())
-
-    def _counting(self, place: settings.SettingPlace, value: str) -> Path | None:
-        counts = settings.would_count(place, value, self.project.root, self.invocation(), self.host.read_text)
-        return place.path if counts else None
-
-    def new_environment(self, ends: Places) -> Path | None:
-        """Where the environment could live instead of in a folder that is synced, or that cannot take links.
-
-        Only for an environment that lies in the project: whoever has named another place has chosen it.
-        """
-        place, project = ends.environment, self.project
-        wrong = place.synced_by is not None or place.network or place.fuse is not None
-        if project.kind is not Kind.UV or project.environment != project.root / ".venv" or not wrong:
-            return None
-        new = moved_environment(self.host.state, project.root)
-        there = self.host.places(self.ends()[0], new, environ=self.environ, passive=False)
-        fits = there.trial.works.get(Operation.HARDLINK) and there.environment.synced_by is None
-        return new if fits else None
-
-    def overruling(self) -> str:
-        """What there is no such place for, in words."""
-        return settings.overruling(self.project.root, self.invocation(), self.host.read_text) or ""
-
-    def about_settings(self) -> tuple[Finding, ...]:
-        """What uv refuses of the settings, or leaves without effect."""
-        project, arguments = self.project, self.options.sync_args
-        ours = not any(argument.startswith("--link-mode") for argument in arguments)
-        return setting_findings(
-            project.settings, project.manifest, project.root, directory=project.directory, own_option=ours
-        )
-
-
-async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link_mode: LinkMode | None = None) -> Case:
-    """The project that holds the path and the uv it would be installed with; raises DoctorError.
-
-    `ask=False` starts no process, so that uv's version stays unknown; `link_mode` is one that a run is to use.
-    """
-    environ = environ_of(host, options)
-    manifest = find_manifest(path, host.read_text)
-    root = workspace_root(manifest, host.read_text)
-    directory = directory_of(manifest)
-    uv = await find_uv(options.uv_path, environ, ask=ask)
-    remembered_copy = state.load(host.state, subject_of(manifest, host.read_text)).copy_because is not None
-    invocation = _invocation(directory, manifest, environ, options, uv.version if uv else None)
-    if mode := _forced_mode(remembered_copy, options, link_mode):
-        invocation = replace(invocation, arguments=(*invocation.arguments, "--link-mode", mode))
-    in_force = settings.effective(root, invocation, host.read_text)
-    project = Project(
-        directory=directory,
-        root=root,
-        manifest=manifest,
-        environment=Path(in_force.environment.value) if in_force.environment else root / ".venv",
-        lockfile=lockfile_of(manifest, root),
-        settings=in_force,
-        remembered_copy=remembered_copy,
-    )
-    if manifest.kind.by_pip:
-        here = nearest_environment(manifest.path.parent, root)
-        project = replace(project, environment=environment.followed(here))
-    case = Case(project, uv, host, options)
-    return await _with_script_environment(case, ask=ask) if manifest.kind is Kind.SCRIPT else case
-
-
-async def _with_script_environment(case: Case, *, ask: bool) -> Case:
-    """The case of a script with its environment, which uv keeps in its cache under a name of its own.
-
-    Until uv has been asked and has made one, it is the directory in which uv makes them: the same file system.
-    """
-    project = case.project
-    place = Path(project.settings.cache_dir.value) / "environments-v2"
-    question = plan.find_script_command(case.uv, project.manifest.path) if ask and case.uv else None
-    if question is not None:
-        variables = plan.sync_environ(case.host.environ, case.options.environment)
-        variables.pop("UV_SYSTEM_PYTHON", None)  # uv refuses it together with `--script`, whatever it says.
-        said = await case.host.run(question, cwd=project.directory, environ=variables)
-        found = Path(said.stdout.strip()).parent.parent
-        if said.exit_code == 0 and re.fullmatch(r"environments-v\d+", found.parent.name):
-            place = found
-    return replace(case, project=replace(project, environment=place))
+# --- a run and what it says ---------------------------------------------------------------
 
 
 def _refuse_impossible(case: Case) -> None:
@@ -398,42 +202,6 @@ def _refuse_impossible(case: Case) -> None:
         )
 
 
-def _forced_mode(remembered_copy: bool, options: Options, wanted: LinkMode | None) -> LinkMode | None:  # noqa: FBT001
-    """The link mode that uv is given beyond the user's arguments: the wanted one, else the remembered one."""
-    if wanted is not None or not remembered_copy or any(it.startswith("--link-mode") for it in options.sync_args):
-        return wanted
-    return LinkMode.COPY
-
-
-def environ_of(host: Host, options: Options) -> dict[str, str]:
-    """The variables uv will see; an empty value in the settings unsets one, as in `plan.sync_environ`."""
-    given = {**host.environ, **options.environment}
-    return {name: value for name, value in given.items() if value or name not in options.environment}
-
-
-def _invocation(
-    directory: Path,
-    manifest: Manifest,
-    environ: Mapping[str, str],
-    options: Options,
-    version: tuple[int, int, int] | None,
-) -> settings.Invocation:
-    """How uv is called for a project, as far as its settings depend on it."""
-    return settings.Invocation(
-        directory=directory,
-        environ=environ,
-        arguments=(*plan.verb(manifest), *options.sync_args),
-        script=manifest.path if manifest.kind is Kind.SCRIPT else None,
-        pip=manifest.kind.by_pip,
-        version=version,
-        platform=PLATFORM,
-        home=Path(environ.get("HOME") or Path.home()),
-    )
-
-
-# --- a run and what it says ---------------------------------------------------------------
-
-
 async def _intent(
     command: tuple[str, ...],
     case: Case,
@@ -441,34 +209,43 @@ async def _intent(
     *,
     on_line: OnLine | None,
     stop: asyncio.Event | None,
-) -> tuple[plan.Intent, Transcript | None]:
+) -> tuple[plan.Intent, Transcript | None, Verification | None]:
     """What the command would do, and what uv said where that settles it: it failed, or it has nothing to do.
 
     A run after a failed question would be no wiser, but might delete the environment before it fails in the same way.
+    The third is a look at the files while uv thinks, which changes none, and for which no other uv has made it wait.
     """
     project = case.project
     if project.kind.by_pip:
-        return plan.Intent(), None  # `uv pip install` removes nothing, and uses the environment that there is.
+        return plan.Intent(), None, None  # `uv pip install` removes nothing, and uses the environment that there is.
     question = None if case.uv is None else plan.dry_run_command(command, case.uv)
     if question is None:
         if environment.is_forsaken(project.environment):
-            return plan.Intent(recreates=True), None
+            return plan.Intent(recreates=True), None, None
         pin = case.host.read_text(project.root / ".python-version")
         requires = manifests.requires_python(project.manifest)
-        return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None
+        return plan.unasked_intent(environment.python_version(project.environment), requires, pin), None, None
 
     def on_question(line: str) -> None:
         # What a question would do is not what is being done; that it has to wait is.
         if on_line is not None and transcript.waits(line):
             on_line(line)
 
-    said = await case.host.run(question, cwd=project.directory, environ=variables, on_line=on_question, stop=stop)
+    said, looked = await asyncio.gather(
+        case.host.run(question, cwd=project.directory, environ=variables, on_line=on_question, stop=stop),
+        asyncio.to_thread(case.verify, ()),
+    )
     intent = plan.read_intent(said)
-    return intent, said if said.exit_code != 0 or intent.idle else None
+    if said.exit_code == 0 and not intent.idle:
+        return intent, None, None
+    return intent, said, None if any(map(transcript.waits, said.stderr.splitlines())) else looked
 
 
-def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> Examination:
-    """The examination of a finished run: its text read, the files looked at, the failures explained."""
+def _explained(said: Transcript, case: Case, looked: Verification | None, *, stopped: bool, quick: bool) -> Examination:
+    """The examination of a finished run: its text read, the files looked at, the failures explained.
+
+    `looked` is an earlier look at the files, if the run has changed none; where some were missing, it is taken again.
+    """
     reading = transcript.read(said.stderr, PLATFORM)
     if said.exit_code != 0 and not stopped and reading.complaint is None and not _failed(reading):
         reading = replace(reading, complaint=Complaint(message=_ending(said)))
@@ -476,9 +253,9 @@ def _explained(said: Transcript, case: Case, *, stopped: bool, quick: bool) -> E
     said_failures = reading.failures
     project = replace(case.project, lockfile=lockfile_of(case.project.manifest, case.project.root))
     if project.kind is Kind.SCRIPT and (place := plan.script_environment(said)):
-        project = replace(project, environment=project.directory / place)
+        project, looked = replace(project, environment=project.directory / place), None
     case = replace(case, project=project)
-    verification = case.verify(() if clean else None)
+    verification = looked if clean and looked and looked.verified else case.verify(() if clean else None)
     remembered = state.load(case.host.state, case.project.subject)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
@@ -554,7 +331,7 @@ def _is_wanted(package: str | None, case: Case) -> bool:
     if package is None or not project.environment.exists():
         return False
     names = {found.name for found in environment.installed(project.environment).distributions}
-    lock = _text_or_nothing(project.lockfile, case.host) if project.lockfile else ""
+    lock = text_or_nothing(project.lockfile, case.host) if project.lockfile else ""
     return package not in names and (not lock or lockfile.entry(lock, package) is not None)
 
 
@@ -579,15 +356,20 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         manifests=(project.manifest,),
         lock_text=None,
         setting_file=None,
-        texts={named: _text_or_nothing(named, case.host)} if named else {},
+        texts={named: text_or_nothing(named, case.host)} if named else {},
         uv_version=case.uv.version if case.uv else None,
         gone=any(it.source and not (project.directory / it.source).exists() for it in reading.failures),
     )
-    wrong = reading.failures or reading.complaint or verification.broken
-    return _whole(facts, case, passive=passive or not reading.failures) if wrong else facts
+    if not (reading.failures or reading.complaint or verification.broken):
+        return facts
+    passive = passive or not reading.failures
+    stock = case.stock()
+    if not passive and _links(project):
+        facts = replace(facts, refused=case.refused(facts.places, stock, passive=False))
+    return _whole(facts, case, stock, passive=passive)
 
 
-def _whole(facts: Facts, case: Case, *, passive: bool) -> Facts:
+def _whole(facts: Facts, case: Case, stock: cache.Stock, *, passive: bool) -> Facts:
     """The facts with those that cost something to learn, and that only a finding needs."""
     place = case.setting_place()
     facts = replace(
@@ -597,16 +379,17 @@ def _whole(facts: Facts, case: Case, *, passive: bool) -> Facts:
         setting_file=place.path if place else None,
         user_file=case.user_file(),
         overruling=case.overruling() if place is None else None,
-        weight=case.weight(),
+        weight=cache.weigh(stock),
     )
     if passive or not _links(case.project):
         return facts
     found = case.homes()
     return replace(
         facts,
+        sample=case.sample(stock),
         homes=found,
+        renamed=bool(found) and is_a_rename(case.ends()[0], found[0]),
         cache_file=case.cache_file(found[0]) if found else None,
-        refused=facts.refused or case.refused(facts.places, passive=False),
         new_environment=case.new_environment(facts.places),
     )
 
@@ -618,10 +401,13 @@ def _ahead(facts: Facts, case: Case, *, passive: bool) -> tuple[Finding, ...]:
         facts = replace(facts, places=replace(facts.places, trial=trial))
     expected = predictions.prediction(facts) is not None
     asked = _links(case.project) and not (passive and PLATFORM is Platform.LINUX)  # Where files carry no marks.
-    refused = case.refused(facts.places, passive=passive) if asked else ()
+    if not expected and not asked:
+        return ()
+    stock = case.stock()
+    refused = case.refused(facts.places, stock, passive=passive) if asked else ()
     if not expected and not refused:
         return ()
-    facts = _whole(replace(facts, refused=refused), case, passive=passive)
+    facts = _whole(replace(facts, refused=refused), case, stock, passive=passive)
     return tuple(filter(None, (predictions.prediction(facts), predictions.taint(facts))))
 
 
@@ -638,15 +424,8 @@ def _manifests(case: Case) -> tuple[Manifest, ...]:
     for path in member_manifests(case.project.root, case.host.read_text):
         if path != case.project.manifest.path:
             with suppress(DoctorError):  # Another member's fault is shown when that member is looked at.
-                found.append(understood(path, _text_or_nothing(path, case.host)))
+                found.append(understood(path, text_or_nothing(path, case.host)))
     return tuple(found)
-
-
-def _text_or_nothing(path: Path, host: Host) -> str:
-    try:
-        return host.read_text(path) or ""
-    except DoctorError:
-        return ""
 
 
 def _verdict(reading: Reading, verification: Verification | None) -> Verdict:

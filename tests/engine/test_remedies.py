@@ -12,7 +12,19 @@ import pytest
 from kit.proofs import PROOFS, Proof
 from kit.values import HOME, ROOT, UV
 
-from uv_link_doctor.engine.model import Cause, Code, Finding, Operation, Outcome, Platform, RemedyKind, Severity, Weight
+from uv_link_doctor.engine.model import (
+    Cause,
+    Code,
+    Finding,
+    Operation,
+    Outcome,
+    Platform,
+    RemedyKind,
+    Sample,
+    Severity,
+    Trial,
+    Weight,
+)
 from uv_link_doctor.engine.remedies import Means, actions, lasts, remedies
 from uv_link_doctor.engine.words import CAUSES
 
@@ -24,8 +36,13 @@ BROKEN = Means(uv=UV, project=ROOT, setting_file=ROOT / "uv.toml", broken=("cert
 REMEMBERED = Means(uv=UV, project=ROOT, setting_file=ROOT / "pyproject.toml", broken=("idna",), remembered_copy=True)
 USER_FILE = HOME / ".config/uv/uv.toml"
 KNOWN = replace(
-    PROJECT, user_file=USER_FILE, cache=HOME / ".cache/uv", weight=Weight(files=9, size=9_000, packages=2, unknown=0)
+    PROJECT,
+    user_file=USER_FILE,
+    cache=HOME / ".cache/uv",
+    weight=Weight(files=900, size=9_000_000, packages=2, unknown=0, each={"certifi": (300, 3_000_000)}),
 )
+SAMPLE = Sample(files=100, size=1_000_000, copies=0.24, links=0.03, times=9)
+LINKED, BORDER = Trial({Operation.HARDLINK: True}), Trial({Operation.HARDLINK: False})
 TAINTED = replace(KNOWN, refused=("certifi",), elsewhere=True)
 SYNCED = replace(TAINTED, synced=True, new_environment=HOME / ".local/state/uv-link-doctor/environments/app-1")
 MOVABLE = replace(KNOWN, homes=(Path("/mnt/data/.cache/uv"),), cache_file=USER_FILE)
@@ -185,6 +202,29 @@ def test_a_fallback_is_accepted_only_where_no_place_for_the_cache_would_do(cause
         assert RemedyKind.MOVE_CACHE not in kinds(it, replace(MOVABLE, cache_file=None))
     failed = kinds(finding(Code.LINK_FAILED, cause, Operation.HARDLINK), MOVABLE)
     assert (failed[0], failed[-1]) == (RemedyKind.RETRY_COPY, RemedyKind.MOVE_CACHE)
+
+
+@pytest.mark.parametrize("code", [Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICTED, Code.CACHE_TAINTED])
+def test_whoever_is_to_copy_reads_what_it_takes_unless_uv_copies_anyway(code):
+    """The same for every remedy that copies from now on; where no link is possible, a fallback is no slower with it."""
+    for trial, means in product((LINKED, BORDER), (KNOWN, MOVABLE)):
+        it = finding(code, Cause.CROSS_DEVICE, Operation.HARDLINK, None)
+        offered = [
+            remedy for remedy in remedies(it, replace(means, trial=trial, sample=SAMPLE)) if remedy.kind in COPIES
+        ]
+        assert len(offered) == 3
+        anyway = trial is BORDER and code in {Code.LINK_DEGRADED, Code.LINK_PREDICTED}
+        for remedy in offered:
+            assert any("about 2.2 s here" in change for change in remedy.changes) != anyway
+            assert ("uv copies here with or without it, so that only the warning goes" in remedy.changes) == anyway
+
+
+@pytest.mark.parametrize("means", MEANS.values(), ids=MEANS)
+def test_clones_are_never_a_cure(means):
+    """Where a file system cannot clone, uv takes hard links without a word: the trouble would stay."""
+    for it in (*LINK_FINDINGS, *AHEAD, *OTHERS):
+        for remedy in actions(remedies(it, means)):
+            assert "clone" not in " ".join((remedy.title, *remedy.changes, *remedy.command)), it.id
 
 
 def test_advice_is_for_the_person_alone():
@@ -393,6 +433,18 @@ def test_the_words_of_every_remedy(golden):
         "degraded, and the cache could live elsewhere": (
             finding(Code.LINK_DEGRADED, Cause.CROSS_DEVICE, Operation.HARDLINK, None),
             MOVABLE,
+        ),
+        "degraded by single files, and measured": (
+            finding(Code.LINK_DEGRADED, lasting, Operation.HARDLINK),
+            replace(TAINTED, trial=LINKED, sample=SAMPLE),
+        ),
+        "degraded, measured, and the cache could be renamed": (
+            finding(Code.LINK_DEGRADED, Cause.CROSS_DEVICE, Operation.HARDLINK, None),
+            replace(MOVABLE, trial=BORDER, sample=replace(SAMPLE, links=None), renamed=True),
+        ),
+        "failed, measured, and the cache could be copied": (
+            finding(Code.LINK_FAILED, Cause.CROSS_DEVICE, Operation.HARDLINK),
+            replace(MOVABLE, trial=BORDER, sample=replace(SAMPLE, links=None), broken=("certifi",)),
         ),
         "a damaged entry": (
             finding(Code.LINK_FAILED, Cause.CORRUPT_CACHE_ENTRY, Operation.READ),

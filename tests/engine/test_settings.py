@@ -7,7 +7,14 @@ from typing import cast
 import pytest
 
 from uv_link_doctor.engine.model import Origin, Platform, Position, Range
-from uv_link_doctor.engine.settings import Invocation, SettingPlace, effective, file_in_force, overruling
+from uv_link_doctor.engine.settings import (
+    Invocation,
+    SettingPlace,
+    effective,
+    file_in_force,
+    overruling,
+    place_for_cache_dir,
+)
 from uv_link_doctor.engine.toml_text import set_value
 
 ROOT = Path("/home/ana/app")
@@ -310,3 +317,22 @@ def test_the_file_in_force_is_the_one_uv_finds_first(files, invocation, expected
         files = {**files, str(place.path): edit.apply(files[str(place.path)])}
         setting = effective(ROOT, invocation, reader(files)).link_mode
         assert (setting.value, setting.origin.path) == ("copy", place.path)
+
+
+OURS = "/home/ana/app/uv.toml"
+CACHE_PLACES = [
+    ({PYPROJECT: ""}, called(), SettingPlace(Path(USER), ("cache-dir",))),
+    ({USER: BOTH}, called(), SettingPlace(Path(USER), ("cache-dir",))),
+    ({PYPROJECT: "[tool.uv]\n" + BOTH}, called(), SettingPlace(Path(PYPROJECT), ("tool", "uv", "cache-dir"))),
+    ({OURS: BOTH, USER: BOTH}, called(), SettingPlace(Path(OURS), ("cache-dir",))),
+    ({"/c.toml": BOTH}, called(UV_CONFIG_FILE="/c.toml"), SettingPlace(Path("/c.toml"), ("cache-dir",))),
+    ({USER: BOTH}, called(UV_CACHE_DIR="/c"), None),
+    ({USER: BOTH}, called("--cache-dir", "/c"), None),
+    ({USER: "cache-dir = {"}, called(), None),
+]
+
+
+@pytest.mark.parametrize(("files", "invocation", "expected"), CACHE_PLACES)
+def test_another_cache_is_named_by_the_user_unless_somebody_comes_first(files, invocation, expected):
+    known = effective(ROOT, invocation, reader(files)).cache_dir
+    assert place_for_cache_dir("/mnt/cache", known, ROOT, invocation, reader(files)) == expected

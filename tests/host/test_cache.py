@@ -9,7 +9,7 @@ from kit.projects import UvProject
 
 from uv_link_doctor.engine.lockfile import versions
 from uv_link_doctor.engine.model import Refused
-from uv_link_doctor.host.cache import entries, environments_below, refused, sharing, weigh
+from uv_link_doctor.host.cache import entries, environments_below, refused, sharing, stock, weigh
 
 ALL: dict[str, set[str]] = {"httpx": set(), "idna": set(), "certifi": set()}
 
@@ -49,12 +49,12 @@ def test_a_cache_that_was_moved_is_read_where_it_is(filled, tmp_path):
 def test_a_lockfile_names_what_is_wanted(filled):
     wanted = versions((filled.root / "uv.lock").read_text())
     assert wanted.keys() == {"certifi", "httpx", "idna"}
-    assert weigh(entries(cache(filled), wanted), wanted).unknown == 0
+    assert weigh(stock(cache(filled), wanted)).unknown == 0
 
 
 def test_the_weight_is_that_of_the_files(filled):
     wanted = {**ALL, "unheard-of": set()}
-    weight = weigh(entries(cache(filled), wanted), wanted)
+    weight = weigh(stock(cache(filled), wanted))
     files = [
         path
         for entry in entries(cache(filled), ALL)
@@ -70,7 +70,7 @@ def test_a_cache_that_nobody_has_made_or_may_read_is_empty(tmp_path):
     assert entries(tmp_path / "none", ALL) == ()
     (tmp_path / "wheels-v5").write_text("a file")
     assert entries(tmp_path, ALL) == ()
-    weight = weigh((), ALL)
+    weight = weigh(stock(tmp_path, ALL))
     assert (weight.files, weight.unknown) == (0, 3)
 
 

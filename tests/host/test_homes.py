@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from uv_link_doctor.host.homes import homes
+from uv_link_doctor.host.homes import homes, is_a_rename
 
 
 @pytest.fixture
@@ -49,3 +49,12 @@ def test_no_place_where_no_link_works(tmp_path, cloud_folder):
     folder = cloud_folder()
     found = homes(tmp_path / "cache", folder.synced / ".venv", folder.synced, environ={"HOME": "relative"})
     assert all(it.is_relative_to(folder.root) for it in found)
+
+
+def test_a_cache_is_renamed_only_on_its_own_mount(tmp_path, other_filesystem, bind_mount):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (tmp_path / "disk").mkdir()
+    assert is_a_rename(cache, tmp_path / "not" / "there")
+    assert not is_a_rename(cache, other_filesystem / "cache")
+    assert not is_a_rename(cache, bind_mount(tmp_path / "disk", at=tmp_path / "seen") / "cache")

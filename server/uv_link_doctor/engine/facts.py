@@ -16,6 +16,7 @@ from uv_link_doctor.engine.model import (
     Project,
     Refused,
     Requirement,
+    Sample,
     Verification,
     Weight,
 )
@@ -45,8 +46,12 @@ class Facts:
     """None where nobody asked."""
     weight: Weight | None = None
     """What the project's packages come to; None where nobody looked."""
+    sample: Sample | None = None
+    """What some of their files took to place; None where nobody tried."""
     homes: tuple[Path, ...] = ()
     """Where else the cache could live: from there a trial link into the environment worked."""
+    renamed: bool = False
+    """To get to the first of these, the cache needs no copy."""
     user_file: Path | None = None
     """The user's own uv.toml; None where a link mode in it would have no effect here."""
     cache_file: Path | None = None
@@ -120,11 +125,14 @@ def means(facts: Facts | None) -> Means:
         cache=Path(facts.project.settings.cache_dir.value),
         cache_file=facts.cache_file,
         homes=facts.homes,
+        renamed=facts.renamed,
         new_environment=facts.new_environment,
         refused=tuple(dict.fromkeys(it.package for it in facts.refused)),
         elsewhere=bool(facts.refused) and all(it.environments for it in facts.refused),
         gone=facts.gone,
         synced=facts.places.environment.synced_by is not None,
         remembered_copy=facts.project.remembered_copy,
+        trial=facts.places.trial,
         weight=facts.weight,
+        sample=facts.sample,
     )

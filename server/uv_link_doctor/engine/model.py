@@ -461,15 +461,18 @@ class Weight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a few files of the cache took to place."""
+    """What a few of the project's files in the cache took to place."""
 
     files: int
+    """A large one counts as several, here and below."""
     size: int
     """In bytes."""
     copies: float
     """Seconds."""
     links: float | None
-    """Seconds; None where they cannot be linked."""
+    """Seconds for as many hard links; None where there can be none."""
+    times: float
+    """How many times as much the files of all the project are."""
 
 
 @dataclass(frozen=True, slots=True)

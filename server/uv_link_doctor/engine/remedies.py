@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
-from uv_link_doctor.engine.costs import size_words
-from uv_link_doctor.engine.model import Cause, Code, Finding, LinkMode, Operation, Remedy, RemedyKind, Weight
+from uv_link_doctor.engine import costs
+from uv_link_doctor.engine.model import (
+    Cause,
+    Code,
+    Finding,
+    LinkMode,
+    Operation,
+    Remedy,
+    RemedyKind,
+    Sample,
+    Trial,
+    Weight,
+)
 from uv_link_doctor.engine.plan import sync_command
 from uv_link_doctor.engine.words import CAUSES
 
@@ -36,6 +47,8 @@ class Means:
     """The file in which a `cache-dir` would count; None where none would."""
     homes: tuple[Path, ...] = ()
     """Where the cache could live: from there a trial link into the environment worked, and the setting would count."""
+    renamed: bool = False
+    """To get to the first of these, the cache needs no copy."""
     new_environment: Path | None = None
     """Where the environment could live instead; None where it need not move, or cannot."""
     refused: tuple[str, ...] = ()
@@ -47,7 +60,9 @@ class Means:
     synced: bool = False
     """The environment lies in a folder that a cloud client syncs."""
     remembered_copy: bool = False
+    trial: Trial = field(default_factory=Trial)
     weight: Weight | None = None
+    sample: Sample | None = None
 
 
 def remedies(finding: Finding, means: Means) -> tuple[Remedy, ...]:
@@ -156,14 +171,16 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
             # After a fallback uv has nothing to do, and what lies ahead is not met by one run.
             command = by_uv if finding.code in {Code.LINK_FAILED, Code.ENVIRONMENT_BROKEN} else by_us
         case RemedyKind.REINSTALL_BROKEN:
-            title, changes = _reinstall(broken)
+            title, changes = _reinstall(means, broken)
             mode = LinkMode.COPY if means.remembered_copy else None
             command = sync_command(means.uv, verb=means.verb, link_mode=mode, reinstall=broken)
         case RemedyKind.SET_LINK_MODE:
-            title, changes = _set_link_mode(means.setting_file, "for everyone who works on this project", broken)
+            title, changes = _set_link_mode(means.setting_file, "for everyone who works on this project", means, broken)
+            changes = [*changes, *_price(finding, means)]
             command = by_us
         case RemedyKind.SET_LINK_MODE_USER:
-            title, changes = _set_link_mode(means.user_file, "for all your projects on this machine", broken)
+            title, changes = _set_link_mode(means.user_file, "for all your projects on this machine", means, broken)
+            changes = [*changes, *_price(finding, means)]
             command = by_us
         case RemedyKind.MOVE_CACHE:
             title, changes = _move_cache(means, broken)
@@ -173,7 +190,7 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
             command = by_us
         case RemedyKind.CLEAN_PACKAGE:
             names = tuple(dict.fromkeys((*failed, *means.refused)))
-            title, changes = _clean_package(names, broken)
+            title, changes = _clean_package(names, means, broken)
             command = by_us if means.project else (str(means.uv), "cache", "clean", *names)
         case RemedyKind.MOVE_ENVIRONMENT:
             title, changes = _move_environment(means)
@@ -199,15 +216,14 @@ Words = tuple[str, Sequence[str]]
 
 def _retry_copy(finding: Finding, means: Means, broken: Sequence[str]) -> Words:
     degraded = finding.code is Code.LINK_DEGRADED
-    changes = [_reinstalls(broken)] if broken or not degraded else []
+    changes = [_reinstalls(broken, means)] if broken or not degraded else []
     if means.synced and means.refused:
         changes.append(f"{_fresh_files(means)}, so that they can be linked into other projects again")
     if _remembers(finding.cause, means):
         changes.append(
             "our runs go on using copies in this project, on this machine only; no file of the project changes"
         )
-    if price := _price(means):
-        changes.append(price)
+    changes += _price(finding, means)
     if degraded:
         return "Go on using copies here, on this machine only", changes
     if finding.code in {Code.LINK_PREDICTED, Code.CACHE_TAINTED} and not broken:
@@ -215,46 +231,56 @@ def _retry_copy(finding: Finding, means: Means, broken: Sequence[str]) -> Words:
     return f"Install {_names(broken)} by copying instead of linking", changes
 
 
-def _reinstall(broken: Sequence[str]) -> Words:
-    return f"Reinstall {_names(broken)}" if broken else "Install again", [_reinstalls(broken)]
+def _reinstall(means: Means, broken: Sequence[str]) -> Words:
+    return f"Reinstall {_names(broken)}" if broken else "Install again", [_reinstalls(broken, means)]
 
 
-def _set_link_mode(path: Path | None, reach: str, broken: Sequence[str]) -> Words:
+def _set_link_mode(path: Path | None, reach: str, means: Means, broken: Sequence[str]) -> Words:
     file = path.name if path else "pyproject.toml"
     where = f"`{path or file}`"
     changes = [f'writes `link-mode = "copy"` to {where}, {reach}']
     if broken:
-        changes.append(_reinstalls(broken))
+        changes.append(_reinstalls(broken, means))
     return f'Set `link-mode = "copy"` in {"your own uv.toml" if "your" in reach else file}, {reach}', changes
 
 
 def _move_cache(means: Means, broken: Sequence[str]) -> Words:
     home = means.homes[0]
+    rate = costs.seconds_for_each_gigabyte(means.sample)
+    took = f", which takes {rate}" if rate else ""
+    move = f"copies uv's cache from `{means.cache}` to `{home}`{took}; the old one stays for whoever still uses it"
+    if means.renamed:
+        move = f"renames uv's cache from `{means.cache}` to `{home}`; the old path becomes a link to it"
     changes = [
-        f"moves uv's cache from `{means.cache}` to `{home}`, with all that is in it",
+        move,
         f"writes `cache-dir` to `{means.cache_file}`, so that uv finds it there",
         "a trial link from there into this environment worked; tool and script environments in the cache are made anew",
     ]
     if broken:
-        changes.append(_reinstalls(broken))
+        changes.append(_reinstalls(broken, means))
     return f"Move uv's cache to `{home}`, where it can be linked into this environment", changes
 
 
 def _repair_cache(means: Means, broken: Sequence[str]) -> Words:
     changes = [f"{_fresh_files(means)}; nothing is downloaded, and other environments keep their files"]
+    if size := costs.price_of_part(means.refused, means.weight, means.sample):
+        changes.append(f"copies within the cache at most {size}")
     if broken:
-        changes.append(_reinstalls(broken))
+        changes.append(_reinstalls(broken, means))
     return f"Give {_names(means.refused)} fresh files in uv's cache, so that links work again", changes
 
 
-def _clean_package(names: Sequence[str], broken: Sequence[str]) -> Words:
-    changes = [f"removes {_names(names)} from uv's cache; uv downloads {'it' if len(names) == 1 else 'them'} again"]
-    return f"Remove {_names(names)} from uv's cache and install again", [*changes, _reinstalls(broken)]
+def _clean_package(names: Sequence[str], means: Means, broken: Sequence[str]) -> Words:
+    again = f"uv downloads {'it' if len(names) == 1 else 'them'} again"
+    changes = [f"removes {_names(names)} from uv's cache{costs.part(names, means.weight)}; {again}"]
+    return f"Remove {_names(names)} from uv's cache and install again", [*changes, _reinstalls(broken, means)]
 
 
 def _move_environment(means: Means) -> Words:
+    weight = means.weight
+    size = f": {costs.counted(weight.files, weight.size)}, by links" if weight and weight.files else ""
     return f"Move the environment to `{means.new_environment}`", [
-        f"makes a new environment in `{means.new_environment}` and installs everything into it",
+        f"makes a new environment in `{means.new_environment}` and installs everything into it{size}",
         "`.venv` becomes a link to it, so that uv, terminals and editors find it where it was",
         "the old environment is removed when every file of the new one was looked at",
     ]
@@ -264,16 +290,25 @@ def _fresh_files(means: Means) -> str:
     return f"gives {_names(means.refused)} fresh files in uv's cache"
 
 
-def _price(means: Means) -> str:
-    """What copying takes; nothing where nobody has weighed the packages."""
-    weight = means.weight
-    if weight is None or not weight.files:
-        return ""
-    return f"copies {weight.files} files, {size_words(weight.size)}, where links would take next to nothing"
+def _price(finding: Finding, means: Means) -> list[str]:
+    """What copying takes, as far as somebody has looked."""
+    if means.project is not None and _copies_anyway(finding, means):
+        return ["uv copies here with or without it, so that only the warning goes"]
+    sentence = costs.price(means.weight, means.sample, means.trial)
+    return [sentence] if sentence else []
 
 
-def _reinstalls(broken: Sequence[str]) -> str:
-    return f"reinstalls {_names(broken)} in the environment" if broken else "installs what the environment lacks"
+def _copies_anyway(finding: Finding, means: Means) -> bool:
+    """Whether nothing takes longer than without a remedy: uv falls back each time, since no link is possible here."""
+    works = means.trial.works.get(finding.operation) if finding.operation else None
+    impossible = works is False or (works is None and finding.cause in _BORDER)
+    return finding.code in {Code.LINK_DEGRADED, Code.LINK_PREDICTED} and impossible
+
+
+def _reinstalls(broken: Sequence[str], means: Means) -> str:
+    if not broken:
+        return "installs what the environment lacks"
+    return f"reinstalls {_names(broken)} in the environment{costs.part(broken, means.weight)}"
 
 
 def _names(packages: Sequence[str]) -> str:

@@ -509,6 +509,16 @@ def would_count(place: SettingPlace, value: str, root: Path, invocation: Invocat
     return setting.origin.path == place.path and setting.value == value
 
 
+def place_for_cache_dir(
+    home: str, known: Setting, root: Path, invocation: Invocation, read_text: ReadText
+) -> SettingPlace | None:
+    """Where this cache directory would be in force: the user's own file, else the one that names the `known` one."""
+    places = [SettingPlace(user_file(invocation), (_CACHE_DIR,))]
+    if known.origin.path is not None and known.origin.key is not None:
+        places.append(SettingPlace(known.origin.path, tuple(known.origin.key.split("."))))
+    return next((it for it in places if would_count(it, home, root, invocation, read_text)), None)
+
+
 def quoted(value: str) -> str:
     """A value as a TOML string, literal where it holds a backslash."""
     return f"'{value}'" if "\\" in value and "'" not in value else json.dumps(value, ensure_ascii=False)

@@ -45,6 +45,20 @@ class Entry:
                     yield row[0], int(row[2] or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a cache holds of the packages of a project, listed once for all that one look asks about it."""
+
+    wanted: Mapping[str, Collection[str]]
+    """The versions of each normalised name, none for all."""
+    entries: tuple[Entry, ...]
+
+
+def stock(cache: Path, wanted: Mapping[str, Collection[str]]) -> Stock:
+    """The wanted packages, and the unpacked wheels of them; never raises."""
+    return Stock(wanted, entries(cache, wanted))
+
+
 def entries(cache: Path, wanted: Mapping[str, Collection[str]]) -> tuple[Entry, ...]:
     """The unpacked wheels of the wanted packages; `wanted` has the versions of each normalised name, none for all.
 
@@ -69,10 +83,10 @@ def entries(cache: Path, wanted: Mapping[str, Collection[str]]) -> tuple[Entry, 
     return tuple(sorted(found.values(), key=lambda entry: (entry.package, entry.version, str(entry.path))))
 
 
-def weigh(found: Iterable[Entry], wanted: Mapping[str, Collection[str]]) -> Weight:
+def weigh(stock: Stock) -> Weight:
     """What the wanted packages come to, by the RECORDs of those that are in the cache; one entry counts per version."""
     packages: dict[tuple[str, str], Entry] = {}
-    for entry in found:
+    for entry in stock.entries:
         packages.setdefault((entry.package, entry.version), entry)
     each: dict[str, tuple[int, int]] = {}
     for (name, _), entry in packages.items():
@@ -83,7 +97,7 @@ def weigh(found: Iterable[Entry], wanted: Mapping[str, Collection[str]]) -> Weig
         files=sum(files for files, _ in each.values()),
         size=sum(size for _, size in each.values()),
         packages=len(each),
-        unknown=len(wanted.keys() - each.keys()),
+        unknown=len(stock.wanted.keys() - each.keys()),
         each=each,
     )
 
@@ -110,6 +124,14 @@ def refused(cache: Path, found: Iterable[Entry], *, every_file: bool, passive: b
                 refusals.append(Refused(entry.package, entry.version, path, Path(file), os_error=number))
                 break
     return tuple(refusals)
+
+
+def taken_one_by_one(filesystem: str | None) -> bool:
+    """Whether something may take over single files of a cache there, so that one does not speak for its wheel.
+
+    A sync client does; on Linux it would have to be a FUSE server. `filesystem` is the kernel's name of its type.
+    """
+    return sys.platform in {"win32", "darwin"} or (filesystem or "fuse").startswith("fuse")
 
 
 def sharing(refusal: Refused, environments: Iterable[Path]) -> tuple[Path, ...]:

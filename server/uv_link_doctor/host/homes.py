@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Operation
-from uv_link_doctor.host.mounts import nearest_directory
+from uv_link_doctor.host.mounts import mount_of, nearest_directory
 from uv_link_doctor.host.places import place, try_links
 
 
@@ -21,6 +21,15 @@ def homes(cache: Path, environment: Path, project: Path, *, environ: Mapping[str
     return tuple(
         home for home in _candidates(cache, environment, project, environ) if _serves(home, environment, environ)
     )
+
+
+def is_a_rename(cache: Path, home: Path) -> bool:
+    """Whether the cache gets to a new place by a rename: both are on one mount, as hard links have to be."""
+    old, new = nearest_directory(cache), nearest_directory(home)
+    try:
+        return old.stat().st_dev == new.stat().st_dev and mount_of(old) == mount_of(new)
+    except OSError:
+        return False
 
 
 def moved_environment(state: Path, project: Path) -> Path:
