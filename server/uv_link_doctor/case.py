@@ -13,6 +13,7 @@ from uv_link_doctor.engine.model import (
     DoctorError,
     Examination,
     Finding,
+    Home,
     Kind,
     LinkMode,
     Manifest,
@@ -28,6 +29,7 @@ from uv_link_doctor.engine.model import (
 )
 from uv_link_doctor.engine.setting_findings import setting_findings
 from uv_link_doctor.host import Host, cache, environment, state
+from uv_link_doctor.host.cache_environments import names_that_break, tool_environments
 from uv_link_doctor.host.homes import homes, moved_environment
 from uv_link_doctor.host.sample import sample
 from uv_link_doctor.host.synced import sync_roots
@@ -134,9 +136,14 @@ class Case:
             args=self.options.sync_args,
         )
 
-    def homes(self) -> tuple[Path, ...]:
+    def homes(self) -> tuple[Home, ...]:
         """Where else the cache could live, by trial."""
         return homes(*self.ends(), self.project.root, environ=self.environ)
+
+    def need_the_cache_there(self) -> tuple[Path, ...]:
+        """The environments that need the cache's present path."""
+        cache, environment = self.ends()
+        return tuple(it.path for it in names_that_break(cache, (*tool_environments(self.environ), environment)))
 
     def user_file(self) -> Path | None:
         """The user's own uv.toml, if a link mode in it would count for this project."""

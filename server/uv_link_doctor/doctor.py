@@ -36,7 +36,6 @@ from uv_link_doctor.engine.setting_findings import with_settings
 from uv_link_doctor.host import Host, cache, environment, state
 from uv_link_doctor.host.environment_move import taken_up
 from uv_link_doctor.host.foresight import foresee
-from uv_link_doctor.host.homes import is_a_rename
 from uv_link_doctor.host.synced import synced_by
 from uv_link_doctor.options import Options
 from uv_link_doctor.project import lockfile_of, member_manifests, understood
@@ -388,8 +387,8 @@ def _whole(facts: Facts, case: Case, stock: cache.Stock, *, passive: bool) -> Fa
         facts,
         sample=case.sample(stock),
         homes=found,
-        renamed=bool(found) and is_a_rename(case.ends()[0], found[0]),
-        cache_file=case.cache_file(found[0]) if found else None,
+        breaking=case.need_the_cache_there() if found else (),
+        cache_file=case.cache_file(found[0].path) if found else None,
         new_environment=case.new_environment(facts.places),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uv_link_doctor import journal
@@ -29,7 +29,6 @@ from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.engine.settings import SettingPlace
 from uv_link_doctor.host import Host, cache_move, environment_move, state
 from uv_link_doctor.host.cache_lock import CacheBusyError
-from uv_link_doctor.host.cache_move import is_cache
 from uv_link_doctor.host.cache_repair import Repaired, repair
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
 from uv_link_doctor.options import Options
@@ -65,6 +64,8 @@ class _Deed:
     link_mode: LinkMode | None = None
     reinstall: tuple[str, ...] = ()
     """Packages besides those that are incomplete."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """More of them for the run."""
     in_force: str | None = None
     """What uv must say of its settings afterwards: a pattern of `--show-settings`."""
 
@@ -99,8 +100,10 @@ async def apply(
     if remedy.kind is RemedyKind.REPAIR_CACHE and await asyncio.to_thread(_still_refused, case):
         # What uv has just linked was taken over at once: this folder itself is the one that spoils the cache.
         return replace(after, verdict=examination.verdict, findings=examination.findings)
-    if remedy.kind is RemedyKind.RETRY_COPY and finding is not None and lasts(finding.cause):
-        _remember_copy(work, finding)
+    if remedy.kind is RemedyKind.RETRY_COPY:
+        if finding is not None and lasts(finding.cause):
+            _remember_copy(work, finding)
+        await _heal(work, after)
     return after
 
 
@@ -108,14 +111,13 @@ ABOUT_SETTINGS = frozenset({Code.SETTING_IGNORED, Code.SETTING_INVALID})
 """Findings that are there with or without a remedy."""
 
 
-async def _run(work: _Work, deed: _Deed, *, at: Path | None = None) -> Examination:
-    """The run after a deed, and every file looked at; `at`: in another place for the environment than its own."""
+async def _run(work: _Work, deed: _Deed) -> Examination:
+    """The run after a deed, and every file looked at."""
     case = work.case
-    there = {"UV_PROJECT_ENVIRONMENT": str(at)} if at else {}
     after = await examine(
         case.project.manifest.path,
         case.host,
-        replace(case.options, environment={**case.options.environment, **there}),
+        replace(case.options, environment={**case.options.environment, **deed.variables}),
         link_mode=deed.link_mode,
         reinstall=deed.reinstall,
         agreed=work.agreed,
@@ -146,16 +148,21 @@ def _remember_copy(work: _Work, finding: Finding) -> None:
 # --- what each remedy does before the run -------------------------------------------------
 
 
-async def _retry_copy(work: _Work) -> _Deed:
-    """In a synced folder the cache is healed as well: it is the others who would meet what we left there."""
-    if work.case.project.settings.link_mode.value != LinkMode.COPY:
-        ends = await asyncio.to_thread(work.case.places, passive=True)
-        if ends.environment.synced_by is not None:
-            try:
-                await _fresh_files(work, seconds=_FOR_OTHERS)
-            except CacheBusyError:
-                work.tell("Another uv is at work in the cache, so its files are left as they are; a later look tells")
+async def _retry_copy(_: _Work) -> _Deed:
     return _Deed(link_mode=LinkMode.COPY)
+
+
+async def _heal(work: _Work, after: Examination) -> None:
+    """Gives what a synced folder has spoiled fresh files, after a run by whose lockfile the packages are known.
+
+    It is the others who would meet it, so that nobody waits long.
+    """
+    if after.project is None or after.places is None or after.places.environment.synced_by is None:
+        return
+    try:
+        await _fresh_files(replace(work, case=replace(work.case, project=after.project)), seconds=_FOR_OTHERS)
+    except CacheBusyError:
+        work.tell("Another uv is at work in the cache, so its files are left as they are; a later look tells")
 
 
 _FOR_OTHERS = 10.0
@@ -208,7 +215,8 @@ async def _fresh_files(work: _Work, *, seconds: float = cache_move.SECONDS_AT_MO
     ends = await asyncio.to_thread(work.case.places, passive=True)
     refused = [_troubled(it) for it in await asyncio.to_thread(work.case.refused, ends, passive=False)]
     directory, _ = work.case.ends()
-    work.tell(f"Giving {len(refused)} entries of the cache fresh files")
+    if refused:
+        work.tell(f"Giving {len(refused)} entries of the cache fresh files")
 
     def waits() -> None:
         work.tell("Waiting until another uv releases the cache")
@@ -253,19 +261,20 @@ async def _move_cache(work: _Work) -> _Deed:
     case = work.case
     old, _ = case.ends()
     found = await asyncio.to_thread(case.homes)
-    if not found or (path := case.cache_file(found[0])) is None:
+    if not found or (path := case.cache_file(found[0].path)) is None:
         raise DoctorError(
             "no place for the cache was found that can be linked", "name one: `uv-link-doctor cache move`"
         )
-    home = found[0]
+    home = found[0].path
     work.tell(f"Moving uv's cache to {home}")
     moved = await asyncio.to_thread(
-        move_cache, old, home, case.host, subject=case.project.subject, empty=is_cache(home), stop=work.stopped
+        move_cache, old, home, case.host, subject=case.project.subject, empty=found[0].in_use, stop=work.stopped
     )
     origin = case.project.settings.cache_dir.origin
     key = tuple((origin.key or "").split(".")) if origin.path == path else ("cache-dir",)
-    await _write(work, SettingPlace(path, key), str(home), first=moved is None)
-    return _Deed(in_force=f'cache_dir: Some\\(\\s*"{re.escape(str(home))}"')
+    on_disk = await _write(work, SettingPlace(path, key), str(home), first=moved is None)
+    in_force = f'cache_dir: Some\\(\\s*"{re.escape(str(home))}"'
+    return _Deed(variables={"UV_CACHE_DIR": str(home)}, in_force=in_force if on_disk else None)
 
 
 async def _move_environment(work: _Work) -> Examination:
@@ -276,8 +285,7 @@ async def _move_environment(work: _Work) -> Examination:
         raise DoctorError("no better place for the environment is known", "name one with `UV_PROJECT_ENVIRONMENT`")
     step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
     with journal.noted(project.subject, host, step):
-        begun = await asyncio.to_thread(_taken_up, work.case, new)
-        after = await _run(work, _Deed(reinstall=begun), at=new)
+        after = await _made_there(work, new)
         if proven := _proven(after):
             await asyncio.to_thread(_lead_there, old, new)
     if not proven:
@@ -292,6 +300,20 @@ async def _move_environment(work: _Work) -> Examination:
     return await examine(
         project.manifest.path, host, work.case.options, agreed=work.agreed, on_line=work.on_line, stop=work.stop
     )
+
+
+async def _made_there(work: _Work, new: Path) -> Examination:
+    """The run that makes it; once more after fresh files for what the old place has spoiled in the cache."""
+    variables = {"UV_PROJECT_ENVIRONMENT": str(new)}
+    begun = await asyncio.to_thread(_taken_up, work.case, new)
+    after = await _run(work, _Deed(reinstall=begun, variables=variables))
+    if _proven(after) or after.project is None or after.verdict is not Verdict.FAILED:
+        return after
+    there = replace(work, case=replace(work.case, project=after.project))
+    done = await _fresh_files(there)
+    if not done.files:
+        return after
+    return await _run(work, _Deed(reinstall=await asyncio.to_thread(_broken, there.case), variables=variables))
 
 
 def _taken_up(case: Case, new: Path) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from uv_link_doctor.engine.model import (
     Cause,
     Code,
     Finding,
+    Home,
     LinkMode,
     Operation,
     Outcome,
@@ -143,7 +144,7 @@ def test_the_words_of_every_prediction(golden):
         own = project(mode(link_mode) if link_mode else PROJECT)
         for foreseen in (True, False):
             tried = replace(trial(**works), foreseen=foreseen)
-            extras: dict[str, Any] = {} if foreseen else {"weight": WEIGHT, "homes": (HOME / ".cache/uv",)}
+            extras: dict[str, Any] = {} if foreseen else {"weight": WEIGHT, "homes": (Home(path=HOME / ".cache/uv"),)}
             found = prediction(facts(own, places=places(tried, environment=environment), **extras))
             told.append((f"{name}, {'passively' if foreseen else 'tried'}", found))
     overruled = facts(

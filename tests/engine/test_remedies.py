@@ -16,6 +16,7 @@ from uv_link_doctor.engine.model import (
     Cause,
     Code,
     Finding,
+    Home,
     Operation,
     Outcome,
     Platform,
@@ -45,7 +46,8 @@ SAMPLE = Sample(files=100, size=1_000_000, copies=0.24, links=0.03, times=9)
 LINKED, BORDER = Trial({Operation.HARDLINK: True}), Trial({Operation.HARDLINK: False})
 TAINTED = replace(KNOWN, refused=("certifi",), elsewhere=True)
 SYNCED = replace(TAINTED, synced=True, new_environment=HOME / ".local/state/uv-link-doctor/environments/app-1")
-MOVABLE = replace(KNOWN, homes=(Path("/mnt/data/.cache/uv"),), cache_file=USER_FILE)
+HOME_FOR_CACHE = Home(path=Path("/mnt/data/.cache/uv"), free_bytes=230_000_000_000)
+MOVABLE = replace(KNOWN, homes=(HOME_FOR_CACHE,), cache_file=USER_FILE)
 MEANS = {
     "pasted": PASTED,
     "project": PROJECT,
@@ -440,7 +442,17 @@ def test_the_words_of_every_remedy(golden):
         ),
         "degraded, measured, and the cache could be renamed": (
             finding(Code.LINK_DEGRADED, Cause.CROSS_DEVICE, Operation.HARDLINK, None),
-            replace(MOVABLE, trial=BORDER, sample=replace(SAMPLE, links=None), renamed=True),
+            replace(
+                MOVABLE,
+                trial=BORDER,
+                sample=replace(SAMPLE, links=None),
+                homes=(replace(HOME_FOR_CACHE, renamed=True),),
+                breaking=(Path("/opt/tools/ruff"), HOME / ".cache/uv/environments-v2/tool-1"),
+            ),
+        ),
+        "degraded, and another cache is there already": (
+            finding(Code.LINK_DEGRADED, Cause.CROSS_DEVICE, Operation.HARDLINK, None),
+            replace(MOVABLE, homes=(replace(HOME_FOR_CACHE, in_use=True),)),
         ),
         "failed, measured, and the cache could be copied": (
             finding(Code.LINK_FAILED, Cause.CROSS_DEVICE, Operation.HARDLINK),

@@ -170,14 +170,14 @@ class Editor:
 
     def _applied(self, edit: lsp.WorkspaceEdit) -> lsp.ApplyWorkspaceEditResult:
         self.edits.append(edit)
-        wanted = dict(edit.changes or {})
-        for change in edit.document_changes or ():
-            if isinstance(change, lsp.CreateFile):
-                path = Path(to_fs_path(change.uri) or "")
+        wanted = {uri: [*changes] for uri, changes in (edit.changes or {}).items()}
+        for step in edit.document_changes or ():
+            if isinstance(step, lsp.CreateFile):
+                path = Path(to_fs_path(step.uri) or "")
                 path.touch(exist_ok=False)
                 self.open(path)
-            elif isinstance(change, lsp.TextDocumentEdit):
-                wanted[change.text_document.uri] = [it for it in change.edits if isinstance(it, lsp.TextEdit)]
+            elif isinstance(step, lsp.TextDocumentEdit):
+                wanted[step.text_document.uri] = [it for it in step.edits if isinstance(it, lsp.TextEdit)]
         for uri, changes in wanted.items():
             if uri not in self.buffers:
                 return lsp.ApplyWorkspaceEditResult(applied=False, failure_reason="not open")

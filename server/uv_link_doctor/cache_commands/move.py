@@ -7,8 +7,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +25,10 @@ from uv_link_doctor.changes import move_cache, write_setting
 from uv_link_doctor.engine import settings
 from uv_link_doctor.engine.costs import size_words
 from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Remedy, RemedyKind, Verdict
+from uv_link_doctor.engine.remedies import need_the_old_path
 from uv_link_doctor.host import Host, cache_move
 from uv_link_doctor.host.cache_copy import inside, weigh
-from uv_link_doctor.host.cache_environments import names_that_break
+from uv_link_doctor.host.cache_environments import names_that_break, tool_environments
 from uv_link_doctor.host.cache_move import Moved
 from uv_link_doctor.host.mounts import nearest_directory
 from uv_link_doctor.host.places import place
@@ -154,27 +154,9 @@ def _price(old: Path, new: Path, stop: Stopped) -> Iterator[str]:
     yield f"copies {counted}{known}; the old cache stays for whoever still uses it"
 
 
-_SHOWN = 5
-
-
-def _breaking(known: Known) -> Iterator[str]:
-    """The environments that would go with the old path."""
-    environments = [*_tools(known.invocation.environ), *([known.environment] if known.environment else [])]
-    found = [str(it.path) for it in names_that_break(known.cache, environments)]
-    if found:
-        named = ", ".join(f"`{it}`" for it in found[:_SHOWN])
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        yield f"environments that would break if the old path went away (it does not by this): {named}{more}"
-
-
-def _tools(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The environments of `uv tool install`, where uv keeps them unless told otherwise (uv-tool, `tool_dir`)."""
-    data = environ.get("APPDATA") if sys.platform == "win32" else environ.get("XDG_DATA_HOME")
-    home = Path(environ.get("HOME") or Path.home())
-    default = Path(data) / "uv" if data else home / ".local" / "share" / "uv"
-    folder = Path(environ.get("UV_TOOL_DIR") or default / "tools")
-    with suppress(OSError):
-        yield from sorted(it.parent for it in folder.glob("*/pyvenv.cfg"))
+def _breaking(known: Known) -> list[str]:
+    environments = [*tool_environments(known.invocation.environ), *filter(None, [known.environment])]
+    return need_the_old_path([it.path for it in names_that_break(known.cache, environments)])
 
 
 def _reservations(new: Path, host: Host) -> Iterator[str]:
@@ -187,17 +169,10 @@ def _reservations(new: Path, host: Host) -> Iterator[str]:
 
 
 def _counting(known: Known, new: Path, host: Host) -> settings.SettingPlace | None:
-    """The user's own file, else the one that names the cache now; the first in which the new place would count."""
+    """Where the new place would count; None where another cache is in force, or this one by that name already."""
     if not known.in_force or Path(known.setting.value) == new:
         return None
-    origin = known.setting.origin
-    places = [settings.SettingPlace(settings.user_file(known.invocation), ("cache-dir",))]
-    if origin.path is not None and origin.key is not None:
-        places.append(settings.SettingPlace(origin.path, tuple(origin.key.split("."))))
-    for it in places:
-        if settings.would_count(it, str(new), known.root, known.invocation, host.read_text):
-            return it
-    return None
+    return settings.place_for_cache_dir(str(new), known.setting, known.root, known.invocation, host.read_text)
 
 
 def _overruling(known: Known, new: Path) -> str | None:

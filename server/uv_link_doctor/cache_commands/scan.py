@@ -11,9 +11,10 @@ from uv_link_doctor.cache_commands.answers import COULD_NOT, FINDINGS, OK, many,
 from uv_link_doctor.cache_commands.known import Known
 from uv_link_doctor.doctor import PLATFORM
 from uv_link_doctor.engine.cache_findings import cache_findings
-from uv_link_doctor.engine.model import Examination, Finding, Operation, Platform, Verdict
+from uv_link_doctor.engine.model import Examination, Finding, Operation, Verdict
 from uv_link_doctor.engine.text import finding_lines
 from uv_link_doctor.host import Host
+from uv_link_doctor.host.cache import taken_one_by_one
 from uv_link_doctor.host.cache_scan import Scan, Trouble, Troubled, scan
 from uv_link_doctor.host.places import place, try_links
 from uv_link_doctor.terminal import coloured, stopped_by_signals, tell
@@ -21,19 +22,14 @@ from uv_link_doctor.terminal import coloured, stopped_by_signals, tell
 
 async def scan_command(options: argparse.Namespace, _: Host, known: Known) -> int:
     """Looks as closely as it was asked to; returns the exit code, raises DoctorError."""
-    complete = options.complete or options.hashes or _one_by_one(known)
+    filesystem = place(known.cache, environ=known.invocation.environ).filesystem
+    complete = options.complete or options.hashes or taken_one_by_one(filesystem)
     with stopped_by_signals() as stop:
         tell(f"Looking at {'every file' if complete else 'each package'} of `{known.cache}`")
         found = await asyncio.to_thread(scan, known.cache, complete=complete, hashes=options.hashes, stop=stop.is_set)
         findings = await asyncio.to_thread(findings_of, found, known)
         refuse_stopped(stop, "nothing was changed; run it again when you like")
     return answer(options, known, found, findings, quick=not complete)
-
-
-def _one_by_one(known: Known) -> bool:
-    """Whether something may take over single files of a package, so that one does not speak for the others."""
-    filesystem = place(known.cache, environ=known.invocation.environ).filesystem
-    return PLATFORM is not Platform.LINUX or (filesystem or "fuse").startswith("fuse")
 
 
 def findings_of(found: Scan, known: Known) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from uv_link_doctor.engine import lockfile, manifests
 from uv_link_doctor.engine.model import (
+    Home,
     Location,
     Manifest,
     Operation,
@@ -48,10 +49,10 @@ class Facts:
     """What the project's packages come to; None where nobody looked."""
     sample: Sample | None = None
     """What some of their files took to place; None where nobody tried."""
-    homes: tuple[Path, ...] = ()
+    homes: tuple[Home, ...] = ()
     """Where else the cache could live: from there a trial link into the environment worked."""
-    renamed: bool = False
-    """To get to the first of these, the cache needs no copy."""
+    breaking: tuple[Path, ...] = ()
+    """Environments that need the cache's present path."""
     user_file: Path | None = None
     """The user's own uv.toml; None where a link mode in it would have no effect here."""
     cache_file: Path | None = None
@@ -125,7 +126,7 @@ def means(facts: Facts | None) -> Means:
         cache=Path(facts.project.settings.cache_dir.value),
         cache_file=facts.cache_file,
         homes=facts.homes,
-        renamed=facts.renamed,
+        breaking=facts.breaking,
         new_environment=facts.new_environment,
         refused=tuple(dict.fromkeys(it.package for it in facts.refused)),
         elsewhere=bool(facts.refused) and all(it.environments for it in facts.refused),

@@ -460,6 +460,18 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """A place for uv's cache from which a trial link into the environment worked."""
+
+    path: Path
+    free_bytes: int | None = None
+    renamed: bool = False
+    """The cache gets there by a rename."""
+    in_use: bool = False
+    """Another cache of uv is there already, which would be used as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """What a few of the project's files in the cache took to place."""
 

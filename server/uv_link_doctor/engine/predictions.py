@@ -176,7 +176,7 @@ def _evidence(facts: Facts, operation: Operation) -> Iterator[str]:
     if sentence := copying(facts.weight, trial):
         yield sentence
     for home in facts.homes:
-        yield f"a cache in `{home}` could be linked into this environment: that was tried"
+        yield f"a cache in `{home.path}` could be linked into this environment: that was tried"
     if facts.overruling:
         yield f"no file has a say in the link mode: {facts.overruling}"
 

@@ -12,6 +12,7 @@ from uv_link_doctor.engine.model import (
     Cause,
     Code,
     Finding,
+    Home,
     LinkMode,
     Operation,
     Remedy,
@@ -45,10 +46,10 @@ class Means:
     cache: Path | None = None
     cache_file: Path | None = None
     """The file in which a `cache-dir` would count; None where none would."""
-    homes: tuple[Path, ...] = ()
+    homes: tuple[Home, ...] = ()
     """Where the cache could live: from there a trial link into the environment worked, and the setting would count."""
-    renamed: bool = False
-    """To get to the first of these, the cache needs no copy."""
+    breaking: tuple[Path, ...] = ()
+    """Environments that need the cache's present path."""
     new_environment: Path | None = None
     """Where the environment could live instead; None where it need not move, or cannot."""
     refused: tuple[str, ...] = ()
@@ -217,8 +218,9 @@ Words = tuple[str, Sequence[str]]
 def _retry_copy(finding: Finding, means: Means, broken: Sequence[str]) -> Words:
     degraded = finding.code is Code.LINK_DEGRADED
     changes = [_reinstalls(broken, means)] if broken or not degraded else []
-    if means.synced and means.refused:
-        changes.append(f"{_fresh_files(means)}, so that they can be linked into other projects again")
+    if means.synced:
+        fresh = _fresh_files(means) if means.refused else "gives what this folder has spoiled in uv's cache fresh files"
+        changes.append(f"{fresh}, so that they can be linked into other projects again")
     if _remembers(finding.cause, means):
         changes.append(
             "our runs go on using copies in this project, on this machine only; no file of the project changes"
@@ -246,19 +248,38 @@ def _set_link_mode(path: Path | None, reach: str, means: Means, broken: Sequence
 
 def _move_cache(means: Means, broken: Sequence[str]) -> Words:
     home = means.homes[0]
-    rate = costs.seconds_for_each_gigabyte(means.sample)
-    took = f", which takes {rate}" if rate else ""
-    move = f"copies uv's cache from `{means.cache}` to `{home}`{took}; the old one stays for whoever still uses it"
-    if means.renamed:
-        move = f"renames uv's cache from `{means.cache}` to `{home}`; the old path becomes a link to it"
+    free = f" ({costs.size_words(home.free_bytes)} are free there)" if home.free_bytes is not None else ""
+    if home.in_use:
+        move = f"uses the cache that is in `{home.path}` already{free}, and leaves the one in `{means.cache}` as it is"
+    elif home.renamed:
+        move = f"renames uv's cache from `{means.cache}` to `{home.path}`; the old path becomes a link to it"
+    else:
+        rate = costs.seconds_for_each_gigabyte(means.sample)
+        took = f", which takes {rate}" if rate else ""
+        where = f"from `{means.cache}` to `{home.path}`{free}"
+        move = f"copies uv's cache {where}{took}; the old one stays for whoever still uses it"
     changes = [
         move,
         f"writes `cache-dir` to `{means.cache_file}`, so that uv finds it there",
-        "a trial link from there into this environment worked; tool and script environments in the cache are made anew",
+        *need_the_old_path(means.breaking),
+        "uses a place from which a trial link into this environment worked",
     ]
     if broken:
         changes.append(_reinstalls(broken, means))
-    return f"Move uv's cache to `{home}`, where it can be linked into this environment", changes
+    title = "Use the cache in" if home.in_use else "Move uv's cache to"
+    return f"{title} `{home.path}`, where it can be linked into this environment", changes
+
+
+def need_the_old_path(environments: Sequence[Path]) -> list[str]:
+    """Which environments a move of the cache would break if nothing stayed at its old path; nothing where none is."""
+    if not environments:
+        return []
+    named = ", ".join(f"`{it}`" for it in environments[:_SHOWN])
+    more = f" and {len(environments) - _SHOWN} more" if len(environments) > _SHOWN else ""
+    return [f"keeps the old path, without which these environments would break: {named}{more}"]
+
+
+_SHOWN = 5
 
 
 def _repair_cache(means: Means, broken: Sequence[str]) -> Words:
@@ -279,10 +300,12 @@ def _clean_package(names: Sequence[str], means: Means, broken: Sequence[str]) ->
 def _move_environment(means: Means) -> Words:
     weight = means.weight
     size = f": {costs.counted(weight.files, weight.size)}, by links" if weight and weight.files else ""
+    fresh = [f"{_fresh_files(means)}, so that they can be linked there"] if means.refused else []
     return f"Move the environment to `{means.new_environment}`", [
+        *fresh,
         f"makes a new environment in `{means.new_environment}` and installs everything into it{size}",
-        "`.venv` becomes a link to it, so that uv, terminals and editors find it where it was",
-        "the old environment is removed when every file of the new one was looked at",
+        "makes `.venv` a link to it, so that uv, terminals and editors find it where it was",
+        "removes the old environment when every file of the new one was looked at",
     ]
 
 

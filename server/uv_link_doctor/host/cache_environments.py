@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,16 @@ def names_that_break(cache: Path, environments: Iterable[Path] = ()) -> tuple[Br
         if not inside(os.path.realpath(environment), real) and _linked_into(environment, real):
             found.append(Breaking(path=environment, why="linked"))
     return tuple(found)
+
+
+def tool_environments(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The environments of `uv tool install`, where uv keeps them unless told otherwise (uv-tool, `tool_dir`)."""
+    data = environ.get("APPDATA") if sys.platform == "win32" else environ.get("XDG_DATA_HOME")
+    home = Path(environ.get("HOME") or Path.home())
+    default = Path(data) / "uv" if data else home / ".local" / "share" / "uv"
+    folder = Path(environ.get("UV_TOOL_DIR") or default / "tools")
+    with suppress(OSError):
+        yield from sorted(it.parent for it in folder.glob("*/pyvenv.cfg"))
 
 
 def _linked_into(environment: Path, cache: str) -> bool:

@@ -7,20 +7,21 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from uv_link_doctor.engine.model import Operation
+from uv_link_doctor.engine.model import Home, Operation
+from uv_link_doctor.host.cache_copy import stems_from
+from uv_link_doctor.host.cache_move import is_cache, is_empty_directory
 from uv_link_doctor.host.mounts import mount_of, nearest_directory
 from uv_link_doctor.host.places import place, try_links
 
 
-def homes(cache: Path, environment: Path, project: Path, *, environ: Mapping[str, str]) -> tuple[Path, ...]:
+def homes(cache: Path, environment: Path, project: Path, *, environ: Mapping[str, str]) -> tuple[Home, ...]:
     """Directories for the cache from which a hard link into the environment was tried and worked, the best first.
 
     None of them lies in the project, in a synced folder or on the network, and none is made: the nearest directory
     that exists is tried, with temporary files that are removed at once. Never raises.
     """
-    return tuple(
-        home for home in _candidates(cache, environment, project, environ) if _serves(home, environment, environ)
-    )
+    candidates = _candidates(cache, environment, project, environ)
+    return tuple(filter(None, (_home(it, cache, environment, environ) for it in candidates)))
 
 
 def is_a_rename(cache: Path, home: Path) -> bool:
@@ -39,20 +40,35 @@ def moved_environment(state: Path, project: Path) -> Path:
 
 
 def _candidates(cache: Path, environment: Path, project: Path, environ: Mapping[str, str]) -> Iterator[Path]:
-    """The default place, and the outermost directory on the environment's mount that we may write to."""
+    """The default place, and the outermost directory on the environment's mount that we may write to, but for `/`."""
     default = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache") / "uv"
     known = {cache}
     mount = Path(place(environment, environ=environ).mount_point or "/")
     above = [directory for directory in reversed(project.parents) if directory.is_relative_to(mount)]
-    outermost = next((directory for directory in above if os.access(directory, os.W_OK)), None)
+    outermost = next((it for it in above if it.name and os.access(it, os.W_OK)), None)
     for home in (default, outermost and outermost / ".cache" / "uv"):
         if home and home.is_absolute() and home not in known and not home.is_relative_to(project):
             known.add(home)
             yield home
 
 
-def _serves(home: Path, environment: Path, environ: Mapping[str, str]) -> bool:
-    where = place(home, environ=environ)
+def _home(path: Path, cache: Path, environment: Path, environ: Mapping[str, str]) -> Home | None:
+    """None for what will not do."""
+    where = place(path, environ=environ)
     if where.synced_by or where.network or where.read_only:
-        return False
-    return try_links(nearest_directory(home), environment).works.get(Operation.HARDLINK) is True
+        return None
+    if try_links(nearest_directory(path), environment).works.get(Operation.HARDLINK) is not True:
+        return None
+    taken = _is_taken(path, cache)
+    if taken and not is_cache(path):
+        return None
+    return Home(path=path, free_bytes=where.free_bytes, renamed=is_a_rename(cache, path), in_use=taken)
+
+
+def _is_taken(path: Path, cache: Path) -> bool:
+    """Whether something is there that is neither the cache itself, by a link, nor a copy of it."""
+    try:
+        empty = not os.path.lexists(path) or is_empty_directory(path)
+    except OSError:
+        return True
+    return not (empty or os.path.realpath(path) == os.path.realpath(cache) or stems_from(path, cache))

@@ -248,12 +248,12 @@ def _tell_of_repair(ls: DoctorServer, after: Examination, remedy: Remedy) -> Non
         it.severity in {Severity.ERROR, Severity.WARNING} and it.code not in ABOUT_SETTINGS for it in after.findings
     ):
         ls.say(f"This did not help: {remedy.title}. The finding stands; see what else is offered.")
-    elif remedy.kind is RemedyKind.SET_LINK_MODE:
+    else:
         for path, text in ls.edited.items():
             if read_text(path) != text:
                 ls.say(
-                    f"`{path.name}` is changed but not saved yet. This run has used copies all the same; "
-                    "save the file so that every later one does.",
+                    f"`{path.name}` is changed but not saved yet. This run went by it all the same; "
+                    "save the file so that every later one does, too.",
                     lsp.MessageType.Info,
                 )
     ls.edited.clear()
