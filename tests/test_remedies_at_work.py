@@ -1,16 +1,27 @@
 """Each remedy carried out on real file systems with a real uv: what it left is looked at, and it can be taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit.cloud import STOPS
 from kit.projects import UvProject
 
 from uv_link_doctor import doctor, journal, repair
-from uv_link_doctor.engine.model import Cause, Code, DoctorError, Examination, LinkMode, Remedy, RemedyKind, Verdict
+from uv_link_doctor.engine.model import (
+    Cause,
+    Code,
+    DoctorError,
+    Examination,
+    LinkMode,
+    Remedy,
+    RemedyKind,
+    Transcript,
+    Verdict,
+)
 from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.host import Host, local_host, state
 from uv_link_doctor.host.cache_lock import cache_lock
@@ -289,17 +300,19 @@ async def test_copies_do_not_wait_long_for_the_cache_that_they_would_heal(synced
     assert it.project.run(it.uv, "sync").returncode == 0
     found = await it.check()
     told: list[str] = []
+    cache = Path(it.project.environ["UV_CACHE_DIR"])
     with ExitStack() as held:
 
-        def on_line(line: str) -> None:
-            told.append(line)
-            if line.startswith("Another uv is at work in the cache"):
-                held.close()
+        async def run(command: Sequence[str], **more: Any) -> Transcript:
+            """The install, after which another uv has the cache."""
+            said = await it.host.run(command, **more)
+            if LinkMode.COPY in command:
+                held.enter_context(cache_lock(cache, exclusive=True, seconds=0))
+            return said
 
-        cache = Path(it.project.environ["UV_CACHE_DIR"])
-        held.enter_context(cache_lock(cache, exclusive=True, seconds=0))
         remedy = offered(found)[RemedyKind.RETRY_COPY]
-        assert is_well(await repair.apply(found, remedy, it.host, it.options, on_line=on_line))
+        host = replace(it.host, run=run)
+        assert is_well(await repair.apply(found, remedy, host, it.options, on_line=told.append))
     assert any(line.startswith("Another uv is at work in the cache") for line in told)
     it.project.environ["UV_PROJECT_ENVIRONMENT"] = str(it.host.state.parent / "outside")
     await it.undo()
