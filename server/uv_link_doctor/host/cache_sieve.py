@@ -28,7 +28,7 @@ class Sieve:
     """Looks at the entries of one cache, by paths that begin with `cache` as it was given."""
 
     def __init__(self, cache: str, told_below: int, closer: Closer | None) -> None:
-        """`told_below` is of `Trials`; `closer` is asked about each file and what RECORD says of it, may it pass."""
+        """`told_below` is that of `Trials`; `closer` says of each file, by what RECORD promises, whether it may pass."""
         self._told_below = told_below
         self._closer = closer
         self._link = f"{cache}/.uv-link-doctor-{os.urandom(8).hex()}"
@@ -48,7 +48,7 @@ class Sieve:
         needed = (f"{info}/METADATA", f"{info}/RECORD")
         for name in needed:
             promised.setdefault(name, _NOTHING)
-        # From here on a call less for each file is a tenth of the whole.
+        # Of each file there is little to do but what the system does, so that each call less shows.
         windows = sys.platform == "win32"
         kinds, told_below, closer, skip = self._kinds, self._told_below, self._closer, len(archive) + 1
         files = linked = 0
