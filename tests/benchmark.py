@@ -331,14 +331,14 @@ def cache(folder: Path, rounds: int) -> Iterator[Comparison | Peak]:
     memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     repairs, moves, carries = [], [], []
     for number in range(max(rounds // 3, 1)):
+        with tempfile.TemporaryDirectory(dir=memory) as elsewhere:  # Before the repair takes the second names away.
+            copied = seconds_of_a_copy(place, Path(elsewhere))
+            carries.append((at_work("carry", place, Path(elsewhere, "uv")), copied))
         copied = seconds_of_a_copy(place, folder)
         repairs.append((at_work("repair", place), copied))
         there = folder / f"moved {number}"
         moves.append((at_work("move", place, there), copied))
         place = there
-        with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
-            copied = seconds_of_a_copy(place, Path(elsewhere))
-            carries.append((at_work("carry", place, Path(elsewhere, "uv")), copied))
     yield from against_copies("a repair of all its files", 1.6, repairs)
     yield from against_copies("a move within the file system", 0.02, moves)
     yield from against_copies("a move into memory", 0.9, carries)
