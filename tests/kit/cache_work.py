@@ -4,8 +4,8 @@ Prints the seconds, those of a repair's verification, and the most megabytes tha
 """
 
 import json
+import math
 import re
-import resource
 import sys
 import time
 from pathlib import Path
@@ -46,6 +46,10 @@ def everything(cache: Path) -> list[Troubled]:
 
 def megabytes() -> float:
     """Of this process and the largest of its children: rather too much, since a child begins as large as its parent."""
+    if sys.platform == "win32":
+        return math.nan
+    import resource  # Windows has none.
+
     if sys.platform == "linux":  # What getrusage(2) says of a process begins as large as its parent, too.
         own = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))[0])
     else:
