@@ -28,7 +28,7 @@ class Sieve:
     """Looks at the entries of one cache, by paths that begin with `cache` as it was given."""
 
     def __init__(self, cache: str, told_below: int, closer: Closer | None) -> None:
-        """`told_below` is that of `Trials`; `closer` says of each file, by what RECORD promises, whether it may pass."""
+        """`told_below` is that of `Trials`; `closer` says of each file, by what RECORD promises, if it may pass."""
         self._told_below = told_below
         self._closer = closer
         self._link = f"{cache}/.uv-link-doctor-{os.urandom(8).hex()}"
