@@ -49,6 +49,7 @@ from uv_link_doctor.engine import plan, transcript
 from uv_link_doctor.engine.model import Transcript, Uv, Verdict
 from uv_link_doctor.host import local_host
 from uv_link_doctor.host.cache_scan import files_of, scan
+from uv_link_doctor.host.cache_staging import flush
 from uv_link_doctor.host.uv import find_uv
 from uv_link_doctor.options import Options
 
@@ -318,6 +319,8 @@ def cache(folder: Path, rounds: int) -> Iterator[Comparison | Peak]:
     files = int(os.environ.get("UV_LINK_DOCTOR_FILES", "40000"))
     place = large_cache(folder / "large cache", files, size=None if files < 200_000 else 2000)
     give_second_names(place, folder / "names")
+    assert scan(place, complete=True).troubled == ()
+    flush(str(place))  # Else the disk is still being written to while we look.
     find = ["find", str(place), "-type", "f", "-links", "+1"]
     looks: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     for _ in range(rounds + 1):
