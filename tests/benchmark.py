@@ -36,6 +36,7 @@ from statistics import median
 from typing import Any, Self
 
 import pytest
+from kit import cache_work
 from kit.large_cache import large_cache
 from kit.logs import KINDS, log
 from kit.mounts import loop_mounted
@@ -47,9 +48,8 @@ from uv_link_doctor.demo.wheels import build_wheel
 from uv_link_doctor.engine import plan, transcript
 from uv_link_doctor.engine.model import Transcript, Uv, Verdict
 from uv_link_doctor.host import local_host
-from uv_link_doctor.host.cache_move import move
-from uv_link_doctor.host.cache_repair import repair
-from uv_link_doctor.host.cache_scan import Trouble, Troubled, scan
+from uv_link_doctor.host.cache_scan import files_of, scan
+from uv_link_doctor.host.cache_staging import flush
 from uv_link_doctor.host.uv import find_uv
 from uv_link_doctor.options import Options
 
@@ -62,6 +62,10 @@ OURS = [sys.executable, "-m", "uv_link_doctor", "server"]
 EMPTY = [sys.executable, "-c", "from pygls.lsp.server import LanguageServer; LanguageServer('empty', '1').start_io()"]
 JEDI = [sys.executable, "-c", "from jedi_language_server.cli import cli; cli()"]
 
+MEGABYTES = 9216
+"""Of a disk in memory, which takes no more of it than is written."""
+INODES = ("-i", "4096")
+"""Of ext4: 500 000 files and their copies are many for so small a disk."""
 
 Rounds = Sequence[tuple[float, float]]
 """Of each round, the seconds of what is measured and of what it is held against."""
@@ -306,16 +310,17 @@ def check(folder: Path, rounds: int) -> Iterator[Comparison]:
 # --- a cache ------------------------------------------------------------------------------
 
 
-def cache(folder: Path, rounds: int) -> Iterator[Comparison]:
+def cache(folder: Path, rounds: int) -> Iterator[Comparison | Peak]:
     """Looking through a large cache, repairing all of it, and moving it; each against what coreutils and findutils do.
 
-    The files have second names, as in a cache that is in use. `UV_LINK_DOCTOR_FILES` is how many there are.
+    The files have second names, as in a cache that is in use. `UV_LINK_DOCTOR_FILES` is how many there are; from
+    200 000 on they are small ones, so that all fits into the memory of a usual machine.
     """
     files = int(os.environ.get("UV_LINK_DOCTOR_FILES", "40000"))
-    place = large_cache(folder / "large cache", files)
-    (folder / "names").mkdir()
-    for number, file in enumerate(place.glob("archive-v0/*/*/**/*.py")):
-        (folder / "names" / str(number)).hardlink_to(file)
+    place = large_cache(folder / "large cache", files, size=None if files < 200_000 else 2000)
+    give_second_names(place, folder / "names")
+    assert scan(place, complete=True).troubled == ()
+    flush(str(place))  # Else the disk is still being written to while we look.
     find = ["find", str(place), "-type", "f", "-links", "+1"]
     looks: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     for _ in range(rounds + 1):
@@ -324,23 +329,86 @@ def cache(folder: Path, rounds: int) -> Iterator[Comparison]:
             times.append((looked, took(subprocess.run, find, check=True, stdout=subprocess.DEVNULL)))
     yield Comparison(f"cache: which of {files} files' wheels are linked / find -links +1", 0.05, looks[False][1:])
     yield Comparison("cache: a complete scan / find -links +1", 1.0, looks[True][1:])
+    yield Peak("cache: memory of a complete scan and its further processes", [at_work("scan", place)])
 
+    memory = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     repairs, moves, carries = [], [], []
-    for number in range(max(rounds // 3, 2)):
-        copied = seconds_of_a_copy(place, folder)
-        troubled = everything(place)
-        started = time.perf_counter()
-        done = repair(place, troubled)
-        repairs.append((time.perf_counter() - started - done.verifying, copied))
-        there = folder / f"moved {number}"
-        moves.append((took(move, place, there, leave_link=False), copied))
-        place = there
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as elsewhere:
+    for number in range(max(rounds // 3, 1)):
+        with tempfile.TemporaryDirectory(dir=memory) as elsewhere:  # Before the repair takes the second names away.
             copied = seconds_of_a_copy(place, Path(elsewhere))
-            carries.append((took(move, place, Path(elsewhere, "uv")), copied))
-    yield Comparison("cache: a repair of all its files, without verification / cp -a", 1.6, repairs)
-    yield Comparison("cache: a move within the file system / cp -a", 0.02, moves)
-    yield Comparison("cache: a move to another file system / cp -a", 0.9, carries)
+            carries.append((at_work("carry", place, Path(elsewhere, "uv")), copied))
+        copied = seconds_of_a_copy(place, folder)
+        repairs.append((at_work("repair", place), copied))
+        there = folder / f"moved {number}"
+        moves.append((at_work("move", place, there), copied))
+        place = there
+    yield from against_copies("a repair of all its files", 1.6, repairs)
+    yield from against_copies("a move within the file system", 0.02, moves)
+    yield from against_copies("a move into memory", 0.9, carries)
+
+    repairs, carries = [], []
+    with (
+        suppress(pytest.skip.Exception),
+        tempfile.TemporaryDirectory(dir=memory) as elsewhere,
+        loop_mounted(Path(elsewhere, "disk"), "xfs", megabytes=MEGABYTES) as disk,
+    ):
+        for number in range(max(rounds // 3, 1)):
+            there = disk / f"moved {number}"
+            copied = seconds_of_a_copy(place, disk)
+            carries.append((at_work("carry", place, there), copied))
+            give_second_names(there, disk / "names")
+            copied = seconds_of_a_copy(there, disk)
+            repairs.append((at_work("repair", there), copied))
+            shutil.rmtree(there)
+            shutil.rmtree(disk / "names")
+    if repairs:
+        yield from against_copies("a move to another disk, an xfs", 0.9, carries)
+        yield from against_copies("a repair of all its files there, which share blocks", 1.2, repairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a work cost, as `kit.cache_work` says it."""
+
+    seconds: float
+    verifying: float
+    """Seconds of these."""
+    megabytes: float
+
+
+def at_work(work: str, *paths: Path) -> Work:
+    """Does one of the works of `kit.cache_work` in a process of its own."""
+    command = [sys.executable, cache_work.__file__, work, *map(str, paths)]
+    return Work(*json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+
+
+def against_copies(what: str, goal: float, rounds: Sequence[tuple[Work, float]]) -> Iterator[Comparison | Peak]:
+    """The lines for what was held against `cp -a` of the same cache."""
+    verified = any(work.verifying for work, _ in rounds)
+    told = f"cache: {what}{' / cp -a' if len(what) < 50 else ''}"
+    yield Comparison(told, goal, [(work.seconds - work.verifying, copied) for work, copied in rounds])
+    if verified:
+        yield Comparison("  its verification, which is not in this", None, [(it.verifying, cp) for it, cp in rounds])
+    yield Peak("  its memory", [work for work, _ in rounds])
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A line of the table about memory, with the same goal for all."""
+
+    what: str
+    works: Sequence[Work]
+
+    def __str__(self) -> str:
+        return f"{self.what:62}{'<= 200':>8}{max(work.megabytes for work in self.works):8.0f}  MB"
+
+
+def give_second_names(place: Path, names: Path) -> None:
+    """Links every module of a cache to a name in a new directory."""
+    names.mkdir()
+    modules = (file.path for entry in place.glob("archive-v0/*") for file in files_of(str(entry)))
+    for number, module in enumerate(path for path in modules if path.endswith(".py")):
+        os.link(module, f"{names}/{number}")
 
 
 def seconds_of_a_copy(place: Path, folder: Path) -> float:
@@ -356,21 +424,6 @@ def took(work: Callable[..., object], *arguments: object, **options: object) -> 
     started = time.perf_counter()
     work(*arguments, **options)
     return time.perf_counter() - started
-
-
-def everything(place: Path) -> list[Troubled]:
-    """Each entry of a cache, as if its files took no link."""
-    return [
-        Troubled(
-            package=entry.name,
-            version="1",
-            path=entry,
-            trouble=Trouble.REFUSED,
-            files=tuple(str(file.relative_to(entry)) for file in entry.rglob("*") if file.is_file()),
-            complete=True,
-        )
-        for entry in place.glob("archive-v0/*")
-    ]
 
 
 # --- explain ------------------------------------------------------------------------------
@@ -451,11 +504,11 @@ def working_folder() -> Iterator[Path]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
         if sys.platform == "linux":
             with suppress(pytest.skip.Exception):
-                folder = stack.enter_context(loop_mounted(folder / "disk", "ext4", megabytes=6144))
+                folder = stack.enter_context(loop_mounted(folder / "disk", "ext4", megabytes=MEGABYTES, mkfs=INODES))
         yield folder
 
 
-MEASUREMENTS: dict[str, tuple[Callable[[Path, int], Iterator[Comparison]], int]] = {
+MEASUREMENTS: dict[str, tuple[Callable[[Path, int], Iterator[Comparison | Peak]], int]] = {
     "initialize": (initialize, 15),
     "save": (save, 40),
     "install": (install, 12),

@@ -11,7 +11,8 @@ from kit.cloud import FALLS_BACK, STOPS
 from kit.projects import UvProject
 
 from uv_link_doctor.host import cache_scan
-from uv_link_doctor.host.cache_scan import Scan, Trouble, record, scan
+from uv_link_doctor.host.cache_scan import Scan, Trouble, scan
+from uv_link_doctor.host.cache_sieve import Sieve, read
 
 
 @pytest.fixture
@@ -133,11 +134,20 @@ def test_a_second_process_sees_what_one_sees(filled, monkeypatch):
     assert {it.package for it in alone.troubled} == {"certifi", "httpx", "idna"}
     monkeypatch.setattr(cache_scan, "_MANY", 1)
     assert scan(cache(filled), complete=True, hashes=True) == alone
-    with cache_scan._second_process(cache(filled), hashes=True) as answer:
-        half = answer(None)
-    assert half
-    assert half.finished
-    assert set(half.troubled) <= set(alone.troubled)
+
+
+@pytest.mark.parametrize("hashes", [False, True])
+def test_another_process_sorts_out_the_same_entries(filled, hashes):
+    altered(archive(filled, "certifi"))
+    (archive(filled, "httpx") / "httpx" / "py.typed").write_text("more")
+    sieve = Sieve(str(cache(filled)), 0, cache_scan.closer_look(hashes=hashes))
+    with cache_scan._queue() as queue, cache_scan._programs(1, queue, cache(filled), 0, hashes=hashes) as [program]:
+        said = cache_scan._said(program, None)
+    assert said
+    assert read(said) == {
+        str(path.relative_to(cache(filled))): sieve.passed(str(path))
+        for path in (archive(filled, name) for name in (["idna"] if hashes else ["idna", "certifi"]))
+    }
 
 
 def test_without_a_second_process_one_does_it_all(filled, monkeypatch):
@@ -194,21 +204,3 @@ def test_a_file_with_all_the_names_it_can_have(loop_mount, project, uv_binary):
         os.link(file, f"{names}/{number}")
     (trouble,) = scan(cache(example), complete=True).troubled
     assert (trouble.package, trouble.files, trouble.os_error) == ("certifi", ("certifi/core.py",), EMLINK)
-
-
-@pytest.mark.parametrize(
-    ("text", "promised"),
-    [
-        ("a.py,sha256=x,1\nb,,\n", {"a.py": ("sha256=x", "1"), "b": ("", "")}),
-        ('"a,b.py",sha256=x,1\r\n', {"a,b.py": ("sha256=x", "1")}),
-        ("a.py\n", {"a.py": ("", "")}),
-        ('"a.py"\n', {"a.py": ("", "")}),
-        ("a\u2028b.py,,\nb,,,\n", {"a\u2028b.py": ("", ""), "b": ("", "")}),
-        ("", None),
-        ("\0" * 20, None),
-    ],
-)
-def test_records_as_people_write_them(tmp_path, text, promised):
-    (tmp_path / "RECORD").write_bytes(text.encode())
-    assert record(str(tmp_path / "RECORD")) == promised
-    assert record(str(tmp_path / "none")) is None

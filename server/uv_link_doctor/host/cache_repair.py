@@ -23,8 +23,9 @@ from pathlib import Path
 
 from uv_link_doctor.host.cache import entry_at
 from uv_link_doctor.host.cache_lock import cache_lock
-from uv_link_doctor.host.cache_scan import NOTHING, Promise, Trials, Trouble, Troubled, fits, keeps, os_error_of, record
+from uv_link_doctor.host.cache_scan import Trials, Trouble, Troubled, os_error_of
 from uv_link_doctor.host.cache_staging import flush, staging, sweep
+from uv_link_doctor.host.record import NOTHING, Promise, fits, keeps, record
 
 _FILES_AT_MOST = 4096
 _BYTES_AT_MOST = 256 << 20

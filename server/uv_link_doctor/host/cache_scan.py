@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
-import io
-import json
 import os
 import subprocess
 import sys
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from uv_link_doctor.host import cache_sieve
 from uv_link_doctor.host.cache import Entry, archives_of, entry_at, mark_of, names_in, trial_link
 from uv_link_doctor.host.mounts import mount_of
+from uv_link_doctor.host.record import NOTHING, Promise, fits, keeps, record
 
-_MANY = 400
-"""Entries from which on a second process pays, which takes about as long to start as it takes to look at 60."""
+_MANY = 100
+"""Entries from which on further processes pay; one takes about as long to start as it takes to look at 15."""
+_PROCESSES = 4
+"""At most, this one among them."""
 _TOLD_BY_STATUS = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
 """File systems that no sync client can put a mark into: they refuse links by owner, mode, and the number of them."""
 _PATIENCE = 0.1
 """Seconds between two questions whether to stop."""
-_HASHES = frozenset({"sha256", "sha384", "sha512"})
 
 
 class Trouble(StrEnum):
@@ -81,18 +78,6 @@ class Scan:
     """False where it was stopped, or something could not be looked at."""
 
 
-_Answer = Callable[[Callable[[], bool] | None], Scan | None]
-"""Waits for the other process unless told to stop; None where it has none, or has failed."""
-
-
-Promise = tuple[str, str]
-"""What RECORD says of a file, as it stands there: `sha256=` with a digest in URL-safe base 64, and the size."""
-
-
-NOTHING: Promise = ("", "")
-"""Of a file that RECORD does not have, or not with a hash."""
-
-
 def scan(cache: Path, *, complete: bool, hashes: bool = False, stop: Callable[[], bool] | None = None) -> Scan:
     """Looks at METADATA and RECORD of each unpacked wheel; with `complete` at every file, with `hashes` into each.
 
@@ -104,22 +89,43 @@ def scan(cache: Path, *, complete: bool, hashes: bool = False, stop: Callable[[]
     """
     complete = complete or hashes
     try:
-        archives = _archives_in(cache)
+        archives = cache_sieve.archives_in(str(cache))
     except OSError:
         return Scan(entries=0, files=0, linked=(), troubled=(), finished=False)
-    if complete and len(archives) >= _MANY and (os.cpu_count() or 1) > 1:
-        halves = [[it for it in archives if _half_of(it) == half] for half in (0, 1)]
-        with _second_process(cache, hashes=hashes) as answer:
-            ours = _scan(cache, halves[0], complete=True, hashes=hashes, stop=stop)
-            parts = [ours, answer(stop) or _scan(cache, halves[1], complete=True, hashes=hashes, stop=stop)]
-    else:
-        parts = [_scan(cache, archives, complete=complete, hashes=hashes, stop=stop)]
+    trials = Trials(cache)
+    sound, stopped = _sound(cache, archives, trials.told_below, hashes=hashes, stop=stop) if complete else ({}, False)
+    found: list[Linked | Troubled] = []
+    entries = files = 0
+    finished = True
+    nameless: list[str] = []
+    for archive in archives:
+        counts = sound.get(archive)
+        stopped = stopped or (counts is None and stop is not None and stop())
+        if counts is None and stopped:
+            continue
+        entry = entry_at(archive)
+        if entry is None:
+            nameless.append(archive)
+            continue
+        try:
+            if counts is not None:
+                look = _Look(entry, complete=True, files=counts[0], linked=counts[1])
+            else:
+                look = _look(entry, trials, hashes=hashes) if complete else _glance(entry, trials)
+        except OSError:
+            finished = finished and not os.path.isdir(archive)  # noqa: PTH112  (uv may have removed it since)
+            continue
+        entries += 1
+        files += look.files
+        found += look.found()
+    if nameless:
+        found += _without_dist_info(cache, frozenset(nameless))
     return Scan(
-        entries=sum(part.entries for part in parts),
-        files=sum(part.files for part in parts),
-        linked=tuple(sorted((it for part in parts for it in part.linked), key=_order)),
-        troubled=tuple(sorted((it for part in parts for it in part.troubled), key=_order)),
-        finished=all(part.finished for part in parts),
+        entries=entries,
+        files=files,
+        linked=tuple(sorted((it for it in found if isinstance(it, Linked)), key=_order)),
+        troubled=tuple(sorted((it for it in found if isinstance(it, Troubled)), key=_order)),
+        finished=finished and not stopped,
     )
 
 
@@ -135,57 +141,23 @@ def files_of(archive: str) -> Iterator[os.DirEntry[str]]:
                     directories.append(child.path)
 
 
-def record(path: str) -> dict[str, Promise] | None:
-    """What a RECORD promises, by name; None where it cannot be read as one, or is empty."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123  (thousands of them)
-            text = file.read().decode()
-    except (OSError, ValueError):
-        return None
-    if "\0" in text:  # A block that a crash left unwritten; no path has it.
-        return None
-    if '"' not in text:
-        with suppress(ValueError):
-            rows = (line.split(",") for line in text.replace("\r\n", "\n").split("\n") if line)
-            return {name: (digest, size) for name, digest, size in rows} or None
-    try:  # The same for all that people write, at three times the price.
-        quoted = csv.reader(io.StringIO(text, newline=""))
-        return {name: (digest, size) for name, digest, size, *_ in ([*row, "", ""] for row in quoted if row)} or None
-    except csv.Error:
-        return None
-
-
-def keeps(promise: Promise, path: str) -> bool:
-    """Whether a file's content has the promised hash, as far as there is one that we know; raises OSError."""
-    algorithm, _, expected = promise[0].partition("=")
-    if algorithm not in _HASHES:
-        return True
-    with open(path, "rb") as file:  # noqa: PTH123  (thousands of them)
-        digest = hashlib.file_digest(file, algorithm).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=") == expected.rstrip("=")
-
-
-def fits(promise: Promise, size: int) -> bool:
-    """Whether a file of so many bytes is as long as promised, if anything is."""
-    return int(promise[1]) == size if promise[1].isdecimal() else True
-
-
 class Trials:
     """Tries links to the files of one entry after the other, no more of them than the file system needs."""
 
     def __init__(self, cache: Path) -> None:
+        self.told_below = 0
+        """The number of names below which a file takes a link if another of its owner and mode did."""
         mount = mount_of(cache)
-        self._by_status = mount is not None and mount.filesystem in _TOLD_BY_STATUS
+        if mount is not None and mount.filesystem in _TOLD_BY_STATUS:
+            with suppress(OSError, AttributeError, ValueError):
+                self.told_below = os.pathconf(cache, "PC_LINK_MAX")
         self._link = f"{cache}/.uv-link-doctor-{os.urandom(8).hex()}"
-        self._most = 1
-        with suppress(OSError, AttributeError, ValueError):
-            self._most = os.pathconf(cache, "PC_LINK_MAX")
         self._kinds: set[tuple[int, int, int]] = set()
 
     def refusal(self, path: str, status: os.stat_result) -> int | None:
         """The number that a link to this file is refused with; None where it is not."""
         kind = (status.st_uid, status.st_gid, status.st_mode)
-        if self._by_status and kind in self._kinds and status.st_nlink < self._most:
+        if kind in self._kinds and status.st_nlink < self.told_below:
             return None
         number = mark_of(Path(path)) if sys.platform != "linux" else None
         if number is None:
@@ -202,45 +174,31 @@ class Trials:
                 yield _relative(file.path, archive), number
 
 
-def _archives_in(cache: Path) -> list[str]:
-    with os.scandir(cache) as buckets:
-        names = sorted(bucket.name for bucket in buckets if bucket.name.startswith("archive-v"))
-    return [f"{cache}/{name}/{archive}" for name in names for archive in os.listdir(cache / name)]  # noqa: PTH208  (fast)
+def closer_look(*, hashes: bool) -> Callable[[str, Promise], bool] | None:
+    """What the sieve has to ask about a file besides its status, if anything; the answer raises OSError."""
+    if not hashes and sys.platform == "linux":
+        return None
+    return lambda path, promise: mark_of(Path(path)) is None and (not hashes or keeps(promise, path))
 
 
-def _scan(
-    cache: Path, archives: Iterable[str], *, complete: bool, hashes: bool, stop: Callable[[], bool] | None
-) -> Scan:
-    trials = Trials(cache)
-    found: list[Linked | Troubled] = []
-    entries = files = 0
-    finished = True
-    nameless: list[str] = []
-    for archive in archives:
-        if stop is not None and stop():
-            finished = False
-            break
-        entry = entry_at(archive)
-        if entry is None:
-            nameless.append(archive)
-            continue
-        try:
-            look = _look(entry, trials, hashes=hashes) if complete else _glance(entry, trials)
-        except OSError:
-            finished = finished and not os.path.isdir(archive)  # noqa: PTH112  (uv may have removed it since)
-            continue
-        entries += 1
-        files += look.files
-        found += look.found()
-    if nameless:
-        found += _without_dist_info(cache, frozenset(nameless))
-    return Scan(
-        entries=entries,
-        files=files,
-        linked=tuple(it for it in found if isinstance(it, Linked)),
-        troubled=tuple(it for it in found if isinstance(it, Troubled)),
-        finished=finished,
-    )
+def _sound(
+    cache: Path, archives: list[str], told_below: int, *, hashes: bool, stop: Callable[[], bool] | None
+) -> tuple[dict[str, tuple[int, int]], bool]:
+    """The plainly sound entries with the numbers of their files and of those linked, and whether it was stopped."""
+    sieve = cache_sieve.Sieve(str(cache), told_below, closer_look(hashes=hashes))
+    sound: dict[str, tuple[int, int]] = {}
+    helpers = min(os.cpu_count() or 1, _PROCESSES) - 1 if len(archives) >= _MANY else 0
+    with _queue() as queue, _programs(helpers, queue, cache, told_below, hashes=hashes) as programs:
+        for archive in cache_sieve.taken_from(queue, archives):
+            if stop is not None and stop():
+                return sound, True
+            if (counts := sieve.passed(archive)) is not None:
+                sound[archive] = counts
+        for program in programs:
+            if (said := _said(program, stop)) is None:
+                return sound, True
+            sound |= {f"{cache}/{archive}": counts for archive, counts in cache_sieve.read(said).items()}
+    return sound, False
 
 
 @dataclass(slots=True)
@@ -359,58 +317,45 @@ def _order(found: Linked | Troubled) -> tuple[str, str, str]:
     return found.package, found.version, str(found.path)
 
 
-def _half_of(archive: str) -> int:
-    """By name rather than by place in a list, so that both processes agree while entries come and go."""
-    return zlib.crc32(os.fsencode(archive)) & 1
+@contextmanager
+def _queue() -> Iterator[int]:
+    """A pipe with the numbers of all shares of the work: whoever reads one has it."""
+    queue, end = os.pipe()
+    try:
+        os.write(end, bytes(range(cache_sieve.SHARES)))
+    finally:
+        os.close(end)
+    try:
+        yield queue
+    finally:
+        os.close(queue)
 
 
 @contextmanager
-def _second_process(cache: Path, *, hashes: bool) -> Iterator[_Answer]:
-    """Another process that looks at its half, since threads take turns; yields the function that waits for it."""
-    program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main(sys.argv[1:])"
-    command = [sys.executable, "-I", "-S", "-c", program, str(cache), *(["hashes"] if hashes else [])]
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="ascii"
-        )
-    except OSError:
-        yield lambda _: None
-        return
+def _programs(
+    number: int, queue: int, cache: Path, told_below: int, *, hashes: bool
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Further processes that take from the queue, since threads take turns; as many of them as can be started."""
+    options = [str(cache), str(told_below), "hashes" if hashes else "", *sys.path]
+    command = [sys.executable, "-I", "-S", cache_sieve.__file__, *options]
+    with ExitStack() as stack:
+        programs: list[subprocess.Popen[bytes]] = []
+        with suppress(OSError):
+            for _ in range(number):
+                program = subprocess.Popen(command, stdin=queue, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                stack.enter_context(program)
+                stack.callback(program.kill)
+                programs.append(program)
+        yield programs
 
-    def answer(stop: Callable[[], bool] | None) -> Scan | None:
-        while True:
-            try:
-                said, _ = process.communicate(timeout=_PATIENCE)
-            except subprocess.TimeoutExpired:
-                if stop is not None and stop():
-                    return None
-            else:
-                return _read(said) if process.returncode == 0 else None
 
-    with process:
+def _said(program: subprocess.Popen[bytes], stop: Callable[[], bool] | None) -> bytes | None:
+    """Waits for a program's end; None where it was stopped, nothing where it failed."""
+    while True:
         try:
-            yield answer
-        finally:
-            process.kill()
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Looks at the second process's half of a cache, and prints what it found."""
-    cache, hashes = Path(arguments[0]), "hashes" in arguments[1:]
-    half = [archive for archive in _archives_in(cache) if _half_of(archive)]
-    print(json.dumps(asdict(_scan(cache, half, complete=True, hashes=hashes, stop=None)), default=str))
-
-
-def _read(said: str) -> Scan:
-    found = json.loads(said)
-    for it in (*found["linked"], *found["troubled"]):
-        it["path"] = Path(it["path"])
-    for it in found["troubled"]:
-        it["trouble"], it["files"] = Trouble(it["trouble"]), tuple(it["files"])
-    return Scan(
-        entries=found["entries"],
-        files=found["files"],
-        linked=tuple(Linked(**it) for it in found["linked"]),
-        troubled=tuple(Troubled(**it) for it in found["troubled"]),
-        finished=found["finished"],
-    )
+            said, _ = program.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            if stop is not None and stop():
+                return None
+        else:
+            return said if program.returncode == 0 else b""
