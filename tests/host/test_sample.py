@@ -1,5 +1,6 @@
 """A measurement on a few files: it counts them, compares copies and links, and leaves nothing behind."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from kit.projects import UvProject
 
 from uv_link_doctor.engine.model import Sample
 from uv_link_doctor.host.cache import Entry, entries, refused
+from uv_link_doctor.host.claims import claim_new, give_up
 from uv_link_doctor.host.sample import SECONDS_AT_MOST, sample
 
 ALL: dict[str, set[str]] = {"httpx": set(), "idna": set(), "certifi": set()}
@@ -52,6 +54,15 @@ def test_copies_and_links(example):
     assert taken.links is not None
     assert names(cache, example.environment) == before
     assert sample((), cache, example.environment) is None
+
+
+def test_what_a_killed_one_left_is_removed_and_nobody_elses(tmp_path):
+    dead, living = claim_new(tmp_path), claim_new(tmp_path)
+    (dead.path / "0").touch()
+    os.close(dead.handle)
+    measured((wheel(tmp_path / "archive", [10]),), tmp_path, tmp_path)
+    assert names(tmp_path) == sorted([living.path.name, "archive"])
+    give_up(living)
 
 
 def test_no_links_between_file_systems(tmp_path, other_filesystem):

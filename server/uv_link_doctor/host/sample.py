@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from uv_link_doctor.engine.model import Sample
 from uv_link_doctor.host.cache import Entry, mark_of
+from uv_link_doctor.host.claims import claim_new, forsaken, give_up, new_name
 from uv_link_doctor.host.foresight import takes_back
 from uv_link_doctor.host.mounts import nearest_directory
 
@@ -42,14 +42,18 @@ def sample(
         return None
     # Time may be up after any of them, so that each beginning has to stand for the whole.
     chosen = random.Random(0).sample(pieces, min(_PIECES_AT_MOST, len(pieces)))  # noqa: S311  (nothing is secret here)
-    name = f".uv-link-doctor-{os.urandom(8).hex()}"
-    folder, source = nearest / name, cache / name
-    try:
-        times = [*_timed(chosen, folder, source, seconds)]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            source.unlink()
+    source = cache / new_name()
+    times: list[tuple[int, float, float | None]] = []
+    with suppress(OSError):
+        for left in forsaken(nearest):  # By a predecessor who was killed.
+            give_up(left)
+        claim = claim_new(nearest)
+        try:
+            times = [*_timed(chosen, claim.path, source, seconds)]
+        finally:
+            give_up(claim)
+            with suppress(OSError):
+                source.unlink()
     if not times:
         return None
     links = [link for _, _, link in times if link is not None]
@@ -75,7 +79,6 @@ def _timed(
     """The bytes and the seconds of each copy, and of a link beside it, until a copy fails or they took long enough."""
     until = time.perf_counter() + seconds
     with suppress(OSError):
-        folder.mkdir()
         links = _is_made(source)
         for number, (directory, name, start, end) in enumerate(pieces):
             file = directory / name
