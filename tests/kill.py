@@ -32,19 +32,19 @@ from contextlib import suppress
 from pathlib import Path
 from select import select
 
+from kit.cache_work import everything
 from kit.projects import UvProject, clean_environ, write_project
 from kit.uv_versions import uv_binary
 
 from uv_link_doctor.demo.wheels import build_index, build_wheel
 from uv_link_doctor.host.cache_move import move, undo_move
 from uv_link_doctor.host.cache_repair import repair
-from uv_link_doctor.host.cache_scan import Trouble, Troubled
 
 FILES = 300
 REPAIR = """
 import sys
 from pathlib import Path
-from kill import everything
+from kit.cache_work import everything
 from uv_link_doctor.host import cache_repair
 cache_repair._FILES_AT_MOST = 40
 cache = Path(sys.argv[1])
@@ -115,21 +115,6 @@ def filled(folder: Path) -> UvProject:
     example = write_project(folder / "project", "httpx", "large", environ=environ)
     assert example.run(uv_binary("newest"), "sync", "--link-mode", "hardlink").returncode == 0
     return example
-
-
-def everything(cache: Path) -> list[Troubled]:
-    """All files of a cache, as if no more links could be made to them."""
-    return [
-        Troubled(
-            package="",
-            version="",
-            path=entry,
-            trouble=Trouble.REFUSED,
-            files=tuple(str(file.relative_to(entry)) for file in entry.rglob("*") if file.is_file()),
-            complete=True,
-        )
-        for entry in cache.glob("archive-v0/*")
-    ]
 
 
 def killed(script: str, *places: Path, after: float | None) -> tuple[str, bool, float]:

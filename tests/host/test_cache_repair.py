@@ -16,6 +16,7 @@ from errno import EACCES, ENOENT, ENOSPC, EROFS
 from pathlib import Path
 
 import pytest
+from kit.cache_work import everything
 from kit.cloud import FALLS_BACK, STOPS, CloudFolder
 from kit.privileges import WITHOUT_PRIVILEGES
 from kit.projects import UvProject
@@ -23,7 +24,7 @@ from kit.projects import UvProject
 from uv_link_doctor.host import cache_repair
 from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock
 from uv_link_doctor.host.cache_repair import Did, Step, repair
-from uv_link_doctor.host.cache_scan import Trouble, Troubled, scan
+from uv_link_doctor.host.cache_scan import Trouble, scan
 
 STAGED = ".uv-link-doctor-*"
 
@@ -61,21 +62,6 @@ def contents(store: Path) -> dict[str, tuple[bytes, int, int]]:
 
 def inodes(store: Path) -> dict[str, int]:
     return {str(it.relative_to(store)): it.stat().st_ino for it in store.glob("archive-v*/**/*") if it.is_file()}
-
-
-def everything(store: Path) -> list[Troubled]:
-    """All files, as if no more links could be made to them."""
-    return [
-        Troubled(
-            package=next(entry.glob("*.dist-info")).name.partition("-")[0],
-            version="",
-            path=entry,
-            trouble=Trouble.REFUSED,
-            files=tuple(str(file.relative_to(entry)) for file in entry.rglob("*") if file.is_file()),
-            complete=True,
-        )
-        for entry in store.glob("archive-v0/*")
-    ]
 
 
 class Spoiled:
@@ -196,7 +182,7 @@ def test_entries_that_uv_has_removed_since_are_no_trouble(filled, uv_binary):
     assert (done.entries, done.damaged, done.left, done.obstacle) == (2, (), (), None)
 
 
-DRIVER = f"""
+DRIVER = """
 import json, sys
 from pathlib import Path
 from uv_link_doctor.host import cache_repair, cache_scan
@@ -207,8 +193,7 @@ def on_step(step):
 cache = Path(sys.argv[1])
 troubled = cache_scan.scan(cache, complete=True).troubled
 if len(sys.argv) > 2:
-    sys.path.insert(0, {str(Path(__file__).parent)!r})
-    from test_cache_repair import everything
+    from kit.cache_work import everything
     troubled = everything(cache)
 done = cache_repair.repair(cache, troubled, on_step=on_step)
 obstacle = done.obstacle and done.obstacle.os_error

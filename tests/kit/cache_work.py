@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from uv_link_doctor.host.cache import entry_at
 from uv_link_doctor.host.cache_move import move
 from uv_link_doctor.host.cache_repair import repair
 from uv_link_doctor.host.cache_scan import Trouble, Troubled, files_of, scan
+from uv_link_doctor.host.cache_sieve import archives_in
 
 
 def main(work: str, cache: Path, *to: str) -> None:
@@ -33,14 +35,14 @@ def everything(cache: Path) -> list[Troubled]:
     """Each entry of a cache, as if its files took no link."""
     return [
         Troubled(
-            package=entry.name,
-            version="1",
-            path=entry,
+            package=entry.package,
+            version=entry.version,
+            path=entry.path,
             trouble=Trouble.REFUSED,
-            files=tuple(file.path[len(str(entry)) + 1 :] for file in files_of(str(entry))),
+            files=tuple(file.path[len(str(entry.path)) + 1 :] for file in files_of(str(entry.path))),
             complete=True,
         )
-        for entry in cache.glob("archive-v0/*")
+        for entry in filter(None, map(entry_at, archives_in(str(cache))))
     ]
 
 
