@@ -471,6 +471,24 @@ def test_the_contents_can_be_left_behind(by_default, destination):
     assert (uv_says(by_default), destination.exists(), files(old)) == (old, False, before)
 
 
+def test_another_cache_that_is_there_is_used_and_never_removed(by_default, tmp_path):
+    old, other = default_home(by_default), tmp_path / "other"
+    by_default.example.run(by_default.uv, "sync", "--reinstall", "--cache-dir", other)
+    before = files(other)
+    said = by_default("move", other, "--yes")
+    assert (said.returncode, said.stderr.splitlines()[-2:]) == (
+        2,
+        [f"error: there is another cache at `{other}`", "hint: `--empty` uses it, and leaves the old one as it is"],
+    )
+    dry = by_default("move", other, "--empty", "--dry-run")
+    assert f"Use the cache that is at `{other}`" in dry.stdout
+    assert "uses the cache that is there already, and leaves the old one as it is" in dry.stdout
+    assert by_default("move", other, "--empty", "--yes").returncode == 0
+    assert uv_says(by_default) == other
+    assert undo(by_default).returncode == 0
+    assert (uv_says(by_default), files(other)) == (old, before)
+
+
 def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):
     (tmp_path / "file").touch()
     said = by_default("move", tmp_path / "file" / "new", "--empty", "--yes")

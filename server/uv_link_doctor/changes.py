@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 from uv_link_doctor import journal
 from uv_link_doctor.engine import scripts, settings, toml_text
@@ -57,13 +58,13 @@ def move_cache(
     host: Host,
     *,
     subject: Path | None,
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
     empty: bool = False,
-    on_step: Callable[[cache_move.Step], None] | None = None,
-    stop: Callable[[], bool] | None = None,
 ) -> Moved | None:
     """Moves uv's cache, or (`empty`) begins one; None where a cache is in use there already, which nobody touches.
 
-    Raises DoctorError.
+    `tell` gets a line about how far it is, once a second at most. Raises DoctorError.
     """
     step = state.Step(kind=RemedyKind.MOVE_CACHE.value, path=str(cache), destination=str(destination))
     if empty and cache_move.is_cache(destination):
@@ -73,7 +74,7 @@ def move_cache(
             if empty:
                 moved = cache_move.begin(cache, destination)
             else:
-                moved = cache_move.move(cache, destination, on_step=on_step, stop=stop)
+                moved = cache_move.move(cache, destination, on_step=_progress(tell), stop=stop)
         except MoveError as error:
             if not (begun and error.os_error == errno.EEXIST and stems_from(destination, cache)):
                 raise _not_moved(error) from error
@@ -82,6 +83,35 @@ def move_cache(
     if subject:
         journal.note(subject, host, replace(step, how=f"{moved.how} {moved.old}"))
     return moved
+
+
+WAITS = "Waiting until another uv releases the cache"
+_SECONDS_BETWEEN = 1.0
+
+
+def paced(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Tells of progress, but once a second at most."""
+    last = monotonic()
+
+    def now_and_then(line: str) -> None:
+        nonlocal last
+        if monotonic() - last >= _SECONDS_BETWEEN:
+            last = monotonic()
+            tell(line)
+
+    return now_and_then
+
+
+def _progress(tell: Callable[[str], None]) -> Callable[[cache_move.Step], None]:
+    now_and_then = paced(tell)
+
+    def on_step(step: cache_move.Step) -> None:
+        if step.phase == "waiting":
+            tell(WAITS)
+        elif step.files:
+            now_and_then(f"{step.phase.capitalize()}: {step.files}{f' of {step.of.files}' if step.of else ''} files")
+
+    return on_step
 
 
 def _not_moved(error: MoveError) -> DoctorError:

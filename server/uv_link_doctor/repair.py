@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uv_link_doctor import journal
-from uv_link_doctor.changes import move_cache, write_setting
+from uv_link_doctor.changes import WAITS, move_cache, paced, write_setting
 from uv_link_doctor.doctor import Case, OnLine, examine, look_at_files
 from uv_link_doctor.engine import plan
 from uv_link_doctor.engine.model import (
@@ -27,7 +27,7 @@ from uv_link_doctor.engine.model import (
 )
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.engine.settings import SettingPlace
-from uv_link_doctor.host import Host, cache_move, environment_move, state
+from uv_link_doctor.host import Host, cache_move, cache_repair, environment_move, state
 from uv_link_doctor.host.cache_lock import CacheBusyError
 from uv_link_doctor.host.cache_repair import Repaired, repair
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
@@ -46,15 +46,16 @@ class _Work:
     broken: tuple[str, ...]
     on_line: OnLine | None
     stop: asyncio.Event | None
+    loop: asyncio.AbstractEventLoop
 
     def stopped(self) -> bool:
         """Whether somebody has asked for an end."""
         return self.stop is not None and self.stop.is_set()
 
     def tell(self, line: str) -> None:
-        """Says how far it is."""
+        """Says how far it is, from whatever thread."""
         if self.on_line is not None:
-            self.on_line(line)
+            self.loop.call_soon_threadsafe(self.on_line, line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,8 @@ async def apply(
     assert project is not None  # noqa: S101  (the remedies of a pasted text are only shown)
     case = Case(project, examination.uv, host, options)
     finding = next((it for it in examination.findings if remedy in it.remedies), None)
-    work = _Work(case, agreed, finding, remedy, await asyncio.to_thread(_broken, case), on_line, stop)
+    broken = await asyncio.to_thread(_broken, case)
+    work = _Work(case, agreed, finding, remedy, broken, on_line, stop, asyncio.get_running_loop())
     if remedy.kind is RemedyKind.MOVE_ENVIRONMENT:
         return await _move_environment(work)
     deed = await _DEEDS[remedy.kind](work)
@@ -217,11 +219,20 @@ async def _fresh_files(work: _Work, *, seconds: float = cache_move.SECONDS_AT_MO
     directory, _ = work.case.ends()
     if refused:
         work.tell(f"Giving {len(refused)} entries of the cache fresh files")
+    now_and_then = paced(work.tell)
 
-    def waits() -> None:
-        work.tell("Waiting until another uv releases the cache")
+    def on_step(step: cache_repair.Step) -> None:
+        now_and_then(f"Copying: {step.entries} of {step.of} packages")
 
-    return await asyncio.to_thread(repair, directory, refused, seconds=seconds, stop=work.stopped, on_wait=waits)
+    return await asyncio.to_thread(
+        repair,
+        directory,
+        refused,
+        seconds=seconds,
+        stop=work.stopped,
+        on_wait=lambda: work.tell(WAITS),
+        on_step=on_step,
+    )
 
 
 def _troubled(refused: Refused) -> Troubled:
@@ -268,7 +279,14 @@ async def _move_cache(work: _Work) -> _Deed:
     home = found[0].path
     work.tell(f"Moving uv's cache to {home}")
     moved = await asyncio.to_thread(
-        move_cache, old, home, case.host, subject=case.project.subject, empty=found[0].in_use, stop=work.stopped
+        move_cache,
+        old,
+        home,
+        case.host,
+        subject=case.project.subject,
+        tell=work.tell,
+        stop=work.stopped,
+        empty=found[0].in_use,
     )
     origin = case.project.settings.cache_dir.origin
     key = tuple((origin.key or "").split(".")) if origin.path == path else ("cache-dir",)

@@ -6,18 +6,15 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
-from time import monotonic
 
 from uv_link_doctor.engine import report
 from uv_link_doctor.engine.model import DoctorError, Examination
-from uv_link_doctor.terminal import as_json, tell
+from uv_link_doctor.terminal import as_json
 
 OK, FINDINGS, COULD_NOT = 0, 1, 2
 """Exit codes."""
 
 Stopped = Callable[[], bool]
-
-_SECONDS_BETWEEN = 1.0
 
 
 def print_document(examination: Examination, cache: Mapping[str, object]) -> None:
@@ -29,24 +26,6 @@ def refuse_stopped(stop: asyncio.Event, hint: str) -> None:
     """Raises DoctorError where the person has asked for an end."""
     if stop.is_set():
         raise DoctorError("stopped before the end", hint)
-
-
-def tell_of_waiting() -> None:
-    """Says why nothing goes on."""
-    tell("Waiting until another uv releases the cache")
-
-
-def pace() -> Callable[[str], None]:
-    """Tells of progress, but once a second at most."""
-    last = monotonic()
-
-    def now_and_then(line: str) -> None:
-        nonlocal last
-        if monotonic() - last >= _SECONDS_BETWEEN:
-            last = monotonic()
-            tell(line)
-
-    return now_and_then
 
 
 def many(count: int, thing: str) -> str:

@@ -15,10 +15,8 @@ from uv_link_doctor.cache_commands.answers import (
     FINDINGS,
     OK,
     Stopped,
-    pace,
     print_document,
     refuse_stopped,
-    tell_of_waiting,
 )
 from uv_link_doctor.cache_commands.known import Known
 from uv_link_doctor.changes import move_cache, write_setting
@@ -68,7 +66,16 @@ async def move_command(options: argparse.Namespace, host: Host, known: Known) ->
             tell(change)
     with stopped_by_signals() as stop:
         subject = subject_of(known.manifest, host.read_text) if known.manifest else None
-        moved = await asyncio.to_thread(_moved, ordered, host, subject, stop.is_set)
+        moved = await asyncio.to_thread(
+            move_cache,
+            ordered.old,
+            ordered.new,
+            host,
+            subject=subject,
+            tell=tell,
+            stop=stop.is_set,
+            empty=ordered.empty,
+        )
         if ordered.place is not None:
             await _write(ordered.place, ordered.new, host, subject, first=moved is None)
     said = await _uv_says(host, known) if ordered.place is not None else None
@@ -93,7 +100,7 @@ async def move_command(options: argparse.Namespace, host: Host, known: Known) ->
 def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stopped) -> _Plan:
     """What a move would do; raises DoctorError for a destination that will not do."""
     old, new = known.cache, Path(os.path.abspath(options.destination))  # noqa: PTH100  (a link stays the user's name)
-    _refuse_bad_destination(old, new)
+    _refuse_bad_destination(old, new, empty=options.empty)
     counting = _counting(known, new, host)
     overruling = None if counting else _overruling(known, new)
     there = cache_move.is_cache(new)
@@ -121,7 +128,7 @@ _USED = "uses the cache that is there already, and leaves the old one as it is"
 _REFILLED = "leaves the old cache as it is; uv downloads into the new one what it needs"
 
 
-def _refuse_bad_destination(old: Path, new: Path) -> None:
+def _refuse_bad_destination(old: Path, new: Path, *, empty: bool) -> None:
     """Raises DoctorError; what `move` itself refuses, too, is refused before anybody is asked."""
     real_old, real_new = os.path.realpath(old), os.path.realpath(new)
     if old == new or (inside(real_new, real_old) and real_new != real_old):
@@ -133,10 +140,15 @@ def _refuse_bad_destination(old: Path, new: Path) -> None:
         message = f"`{new}` lies in the project `{project}`"
         raise DoctorError(message, "name a place outside of all projects: they share the cache")
     try:
-        taken = os.path.lexists(new) and not cache_move.is_cache(new) and not cache_move.is_empty_directory(new)
+        taken = cache_move.is_taken(new, old)
     except OSError as error:
         raise DoctorError(f"`{new}` cannot be read: {error.strerror}", "check its permissions") from error
-    if taken:
+    if taken and cache_move.is_cache(new):
+        if not empty:
+            raise DoctorError(
+                f"there is another cache at `{new}`", "`--empty` uses it, and leaves the old one as it is"
+            )
+    elif taken:
         raise DoctorError(f"there is something else at `{new}`", "name a place that does not exist, or is empty")
 
 
@@ -185,19 +197,6 @@ def _overruling(known: Known, new: Path) -> str | None:
     if origin.kind == "environment":
         return f"no setting changes, since the variable `{origin.key}` comes first: set it to `{new}`"
     return f"no setting changes, since no file would count: set `UV_CACHE_DIR` to `{new}`"
-
-
-def _moved(ordered: _Plan, host: Host, subject: Path | None, stop: Stopped) -> Moved | None:
-    """The move itself, told about on stderr; raises DoctorError."""
-    paced = pace()
-
-    def on_step(step: cache_move.Step) -> None:
-        if step.phase == "waiting":
-            tell_of_waiting()
-        elif step.files:
-            paced(f"{step.phase.capitalize()}: {step.files}{f' of {step.of.files}' if step.of else ''} files")
-
-    return move_cache(ordered.old, ordered.new, host, subject=subject, empty=ordered.empty, on_step=on_step, stop=stop)
 
 
 async def _write(place: settings.SettingPlace, new: Path, host: Host, subject: Path | None, *, first: bool) -> None:

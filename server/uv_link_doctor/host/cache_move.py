@@ -28,6 +28,7 @@ from uv_link_doctor.host.cache_copy import (
     is_copy,
     relative,
     roots_of,
+    stems_from,
     sync,
     weigh,
 )
@@ -144,6 +145,13 @@ def begin(cache: Path, destination: Path) -> Moved:
     except OSError as error:
         raise move_error(error, destination) from error
     return Moved(cache=cache, destination=destination, how="copied", old="kept")
+
+
+def is_taken(path: Path, cache: Path) -> bool:
+    """Whether something is there that is neither the cache itself, by a link, nor a copy of it; raises OSError."""
+    if not os.path.lexists(path) or is_empty_directory(path) or _is_unfinished(path):
+        return False
+    return not (os.path.realpath(path) == os.path.realpath(cache) or stems_from(path, cache))
 
 
 def is_cache(path: Path) -> bool:
@@ -477,13 +485,18 @@ def _ends(cache: Path, destination: Path) -> tuple[Path, Path]:
         Path(os.path.realpath(it.parent), it.name) for it in (cache.absolute(), destination.absolute())
     )
     if destination.is_symlink():
-        if destination.readlink() == destination:
-            destination.unlink()  # A predecessor was killed before the names changed.
+        if _is_unfinished(destination):
+            destination.unlink()
         elif os.path.realpath(destination) != os.path.realpath(cache):
             destination = Path(os.path.realpath(destination))
     if cache.is_symlink() and os.path.realpath(cache) != os.path.realpath(destination):
         cache = Path(os.path.realpath(cache))
     return cache, destination
+
+
+def _is_unfinished(destination: Path) -> bool:
+    """Whether a predecessor was killed before the names changed: the link leads to itself."""
+    return destination.is_symlink() and destination.readlink() == destination
 
 
 def _refuse_bad_destination(order: _Order) -> None:

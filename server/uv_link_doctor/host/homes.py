@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Home, Operation
-from uv_link_doctor.host.cache_copy import stems_from
-from uv_link_doctor.host.cache_move import is_cache, is_empty_directory
+from uv_link_doctor.host.cache_move import is_cache, is_taken
 from uv_link_doctor.host.mounts import mount_of, nearest_directory
 from uv_link_doctor.host.places import place, try_links
 
@@ -59,16 +58,10 @@ def _home(path: Path, cache: Path, environment: Path, environ: Mapping[str, str]
         return None
     if try_links(nearest_directory(path), environment).works.get(Operation.HARDLINK) is not True:
         return None
-    taken = _is_taken(path, cache)
+    try:
+        taken = is_taken(path, cache)
+    except OSError:
+        return None
     if taken and not is_cache(path):
         return None
     return Home(path=path, free_bytes=where.free_bytes, renamed=is_a_rename(cache, path), in_use=taken)
-
-
-def _is_taken(path: Path, cache: Path) -> bool:
-    """Whether something is there that is neither the cache itself, by a link, nor a copy of it."""
-    try:
-        empty = not os.path.lexists(path) or is_empty_directory(path)
-    except OSError:
-        return True
-    return not (empty or os.path.realpath(path) == os.path.realpath(cache) or stems_from(path, cache))
