@@ -78,7 +78,7 @@ async def test_the_environment_leaves_the_synced_folder_and_comes_back(folder, p
     window = await opened(workbench, example, uv)
     await window.palette("uv Link Doctor: Check the Project Without Installing")  # With a trial, which opening has not.
     asked = await chosen(window, "a trial with one temporary file showed", "Move the environment to `", "Go ahead")
-    assert "`.venv` becomes a link to it" in asked
+    assert "makes `.venv` a link to it" in asked
     await window.wait_for_no_problem()
     await window.language_status("uv: healthy")
     assert example.environment.is_symlink()
