@@ -37,6 +37,10 @@ async def test_one_warning_names_the_number_and_both_file_systems(uv, example, f
         assert f"the environment on {environment}" in diagnostic.message
         assert editor.under(example.manifest, diagnostic.range) == "idna"
         assert example.missing_files() == {}
+        # A look without a run, which is what opening the file is, finds it in the same place.
+        await editor.execute("uvLinkDoctor.check", example.root.as_uri())
+        (diagnostic,) = await editor.sees(example.manifest, "link-degraded")
+        assert editor.under(example.manifest, diagnostic.range) == "idna"
 
 
 @pytest.mark.parametrize("apply_edit", [True, False], ids=["the editor edits", "the editor cannot edit"])

@@ -258,9 +258,8 @@ def _explained(said: Transcript, case: Case, looked: Verification | None, *, sto
     remembered = state.load(case.host.state, case.project.subject)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
-        reading = replace(
-            reading, failures=_held(remembered, case, verification, reading, passive=case.options.passive)
-        )
+        held = _held(remembered, case, verification, reading, passive=case.options.passive)
+        reading = replace(reading, failures=held.failures, installed=held.installed or reading.installed)
     wrong = not clean or bool(reading.failures or verification.broken)
     synced = synced_by(case.project.environment, environ=case.environ) is not None
     facts = None
@@ -288,8 +287,7 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     """The examination of a project without a run: its files, and the last failure as long as it still holds."""
     verification = case.verify(packages, hashes=hashes)
     remembered = state.load(case.host.state, case.project.subject)
-    held = _held(remembered, case, verification, None, passive=passive)
-    reading = Reading(platform=PLATFORM, failures=held)
+    reading = _held(remembered, case, verification, None, passive=passive)
     facts = _facts(reading, verification, case, passive=passive)
     found = explain_findings.findings(reading, facts) or _ahead(facts, case, passive=passive)
     found = with_settings(found, case.about_settings())
@@ -305,23 +303,23 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
 
 def _held(
     remembered: state.ProjectState, case: Case, verification: Verification, clean: Reading | None, *, passive: bool
-) -> tuple[Failure, ...]:
-    """The failures of the last run that had any, as far as they would still be so.
+) -> Reading:
+    """The failures of the last run that had any, as far as they would still be so, and what that had installed.
 
     `clean` is what a run has said since then that had none: a package it left out is not wanted, and one that it has
     installed would have met a lasting trouble with links again.
     """
     last = remembered.last_failure
-    failures = () if last is None else transcript.read(last.stderr, PLATFORM).failures
+    said = Reading(platform=PLATFORM) if last is None else transcript.read(last.stderr, PLATFORM)
     held = []
-    for failure in failures:
+    for failure in said.failures:
         if failure.outcome is Outcome.DEGRADED:
             holds = not (clean and clean.installed) and _links_fail(failure, case, passive=passive)
         else:
             holds = bool(verification.broken) or (clean is None and _is_wanted(failure.package, case))
         if holds:
             held.append(failure)
-    return tuple(held)
+    return Reading(platform=PLATFORM, failures=tuple(held), installed=said.installed if held else ())
 
 
 def _is_wanted(package: str | None, case: Case) -> bool:
