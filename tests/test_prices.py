@@ -84,7 +84,7 @@ async def test_where_no_link_works_copies_have_none(looked, project, uv_binary, 
         assert len(changes) == 3
         assert all(any(map(NO_DIFFERENCE.match, it)) for it in changes)
         (move,) = told(found, code, RemedyKind.MOVE_CACHE)
-        assert re.match(r"copies uv's cache from `.*` to `.*`; the old one stays", move[0])
+        assert re.match(r"copies uv's cache from `.*` to `.*` \(.* are free there\); the old one stays", move[0])
     assert all_files(other_filesystem, example.root) == []
 
 

@@ -80,14 +80,14 @@ async def answer(stream) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def raw(environ):
+async def raw(environ, *, stderr=asyncio.subprocess.DEVNULL):
     """A server that is spoken to without a library's manners."""
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "uv_link_doctor", "server", "--stdio"],
         env=environ,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=stderr,
     )
     try:
         yield process
@@ -96,6 +96,18 @@ async def raw(environ):
             process.kill()
         await process.wait()
         process._transport.close()  # type: ignore[attr-defined]  # asyncio's own warning asks for it
+
+
+async def test_a_cancel_that_crosses_the_answer_is_no_news(project):
+    initialize = {"method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}}
+    async with raw(project().environ, stderr=asyncio.subprocess.PIPE) as server:
+        server.stdin.write(message(id=1, **initialize))
+        assert (await asyncio.wait_for(answer(server.stdout), 20))["id"] == 1
+        server.stdin.write(message(method="$/cancelRequest", params={"id": 1}))
+        server.stdin.write(message(id=2, method="shutdown"))
+        assert (await asyncio.wait_for(answer(server.stdout), 20))["id"] == 2
+        server.stdin.write(message(method="exit"))
+        assert await asyncio.wait_for(server.stderr.read(), 20) == b""
 
 
 async def test_requests_out_of_turn_and_unknown_ones_get_proper_errors(project):

@@ -49,6 +49,11 @@ class DoctorProtocol(LanguageServerProtocol):
         else:
             super().handle_message(message)
 
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        """Lets a cancel that crosses the answer pass, as the specification does; pygls would warn in the user's log."""
+        if msg_id in self._request_futures:
+            super()._handle_cancel_notification(msg_id)
+
     def _refuse(self, message: Any, code: int, words: str) -> None:
         if (msg_id := getattr(message, "id", None)) is not None:
             self._send_response(msg_id, error=lsp.ResponseError(code=code, message=words))
