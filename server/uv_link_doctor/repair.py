@@ -168,7 +168,7 @@ async def _heal(work: _Work, after: Examination) -> None:
 
 
 _FOR_OTHERS = 10.0
-"""Seconds to wait for the cache where a copy helps without it: most installs are over by then, and people wait, too."""
+"""Seconds to wait for the cache beside the work itself: most installs are over by then, and people wait, too."""
 
 
 async def _reinstall(_: _Work) -> _Deed:
@@ -328,7 +328,10 @@ async def _made_there(work: _Work, new: Path) -> Examination:
     if _proven(after) or after.project is None or after.verdict is not Verdict.FAILED:
         return after
     there = replace(work, case=replace(work.case, project=after.project))
-    done = await _fresh_files(there)
+    try:
+        done = await _fresh_files(there, seconds=_FOR_OTHERS)
+    except CacheBusyError:
+        return after
     if not done.files:
         return after
     return await _run(work, _Deed(reinstall=await asyncio.to_thread(_broken, there.case), variables=variables))

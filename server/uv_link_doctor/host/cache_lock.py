@@ -68,7 +68,18 @@ def try_lock(handle: int, *, exclusive: bool) -> bool:
     return True
 
 
-def is_at(handle: int, path: Path) -> bool:
+def is_held(handle: int, path: Path, *, exclusive: bool) -> bool:
+    """Whether the lock on an open file that still has this name is now ours; else it is closed. Raises OSError."""
+    held = False
+    try:
+        held = try_lock(handle, exclusive=exclusive) and _is_at(handle, path)
+    finally:
+        if not held:
+            os.close(handle)
+    return held
+
+
+def _is_at(handle: int, path: Path) -> bool:
     """Whether the open file is still the one that has this name."""
     try:
         there, ours = path.stat(), os.fstat(handle)
@@ -80,13 +91,7 @@ def is_at(handle: int, path: Path) -> bool:
 def _taken(path: Path, *, exclusive: bool) -> int | None:
     """A handle that holds the lock; None where others hold it, or have put another file in its place."""
     handle = _opened(path)
-    held = False
-    try:
-        held = try_lock(handle, exclusive=exclusive) and is_at(handle, path)
-    finally:
-        if not held:
-            os.close(handle)
-    return handle if held else None
+    return handle if is_held(handle, path, exclusive=exclusive) else None
 
 
 def _opened(path: Path) -> int:

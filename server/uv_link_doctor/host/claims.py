@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from uv_link_doctor.host.cache_lock import is_at, try_lock
+from uv_link_doctor.host.cache_lock import is_held
 
 OURS = ".uv-link-doctor-"
 """How the names of our temporary things begin; `uv cache prune` removes them from a cache like all it does not know."""
@@ -79,10 +79,4 @@ def _claim(path: Path, create: int = 0) -> Claim | None:
         handle = os.open(owner, os.O_RDWR | create, 0o600)
     except FileNotFoundError:
         return None
-    ours = False
-    try:
-        ours = try_lock(handle, exclusive=True) and is_at(handle, owner)
-    finally:
-        if not ours:
-            os.close(handle)
-    return Claim(path, handle) if ours else None
+    return Claim(path, handle) if is_held(handle, owner, exclusive=True) else None
