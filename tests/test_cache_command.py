@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -487,6 +488,45 @@ def test_another_cache_that_is_there_is_used_and_never_removed(by_default, tmp_p
     assert uv_says(by_default) == other
     assert undo(by_default).returncode == 0
     assert (uv_says(by_default), files(other)) == (old, before)
+
+
+def test_a_copy_that_somebody_made_is_theirs(by_default, tmp_path):
+    """As `cp -a` leaves it, or an earlier move: equal to the last file, and not ours to be taken back."""
+    old, twin = default_home(by_default), tmp_path / "twin"
+    shutil.copytree(old, twin, symlinks=True)
+    before = files(twin)
+    said = by_default("move", twin, "--yes")
+    assert (said.returncode, f"error: there is another cache at `{twin}`" in said.stderr) == (2, True)
+    assert by_default("move", twin, "--empty", "--yes").returncode == 0
+    assert undo(by_default).returncode == 0
+    assert (uv_says(by_default), files(twin)) == (old, before)
+
+
+def test_a_link_of_the_users_own_stays_one(by_default, tmp_path):
+    old, real = default_home(by_default), tmp_path / "big disk"
+    old.rename(real)
+    old.symlink_to(real)
+    before = files(real)
+    assert by_default("move", tmp_path / "bigger", "--yes").returncode == 0
+    assert undo(by_default).returncode == 0
+    assert (old.readlink(), real.is_symlink(), files(real)) == (real, False, before)
+
+
+def test_what_took_the_place_of_a_moved_cache_is_left_alone(by_default, other_filesystem):
+    new = other_filesystem / "stick" / "uv"
+    assert by_default("move", new, "--yes").returncode == 0
+    by_default.example.run("rm", "-rf", new)
+    by_default.example.run(by_default.uv, "sync", "--reinstall", "--cache-dir", new)
+    before = files(new)
+    said = undo(by_default)
+    assert (said.returncode, f"error: another cache is in `{new}` now" in said.stderr) == (2, True)
+    assert files(new) == before
+    by_default.example.run("rm", "-rf", new)
+    new.mkdir()
+    (new / "thesis.txt").write_text("mine")
+    said = undo(by_default)
+    assert (said.returncode, "the cache cannot be moved back: something else is there now" in said.stderr) == (2, True)
+    assert (new / "thesis.txt").read_text() == "mine"
 
 
 def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):

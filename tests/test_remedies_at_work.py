@@ -145,6 +145,33 @@ async def test_the_users_own_file_says_copy_and_is_as_before(there, patient, oth
     assert (users_file(it).read_text() if users_file(it).exists() else None) == before
 
 
+async def test_a_file_that_cannot_be_written_or_removed(patient, other_filesystem, monkeypatch):
+    def refusing(method: Callable[..., object]) -> Callable[..., object]:
+        def refuse(path: Path, *arguments: object, **more: object) -> object:
+            if path in {users_file(it), users_file(it).parent}:
+                raise PermissionError(13, "Permission denied")
+            return method(path, *arguments, **more)
+
+        return refuse
+
+    it = patient()
+    it.project.environ["UV_CACHE_DIR"] = str(other_filesystem / "cache")
+    found = await it.sync()
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(Path, "mkdir", refusing(Path.mkdir))
+        with pytest.raises(DoctorError, match=r"uv\.toml` cannot be written: Permission denied"):
+            await it.apply(found, RemedyKind.SET_LINK_MODE_USER)
+    assert it.remembered.journal == ()
+    await it.apply(found, RemedyKind.SET_LINK_MODE_USER)
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(Path, "unlink", refusing(Path.unlink))
+        with pytest.raises(DoctorError, match=r"uv\.toml` cannot be removed: Permission denied"):
+            await it.undo()
+    assert len(it.remembered.journal) == 1
+    await it.undo()
+    assert not users_file(it).exists()
+
+
 async def test_a_project_that_says_something_else_keeps_its_say(patient, other_filesystem):
     it = patient(cache=other_filesystem / "cache")
     it.project.manifest.write_text(it.project.manifest.read_text() + '\n[tool.uv]\nlink-mode = "hardlink"\n')

@@ -43,13 +43,25 @@ async def write_setting(
         return True  # By a predecessor who was killed.
     step = state.Step(kind=kind.value, path=str(place.path), before=before, after=after, first=first)
     with journal.noted(subject, host, step) if subject else nullcontext():
-        if before is None:
-            place.path.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(state.clear_unfinished, place.path)
-        on_disk = await host.edit(place.path, change)
-    if subject and not on_disk:
+        try:
+            if before is None:
+                place.path.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(state.clear_unfinished, place.path)
+            on_disk = await host.edit(place.path, change)
+        except OSError as error:
+            raise DoctorError(f"`{place.path}` cannot be written: {error.strerror}", "check its permissions") from error
+    if subject and not on_disk and first:
         journal.drop(subject, host, step)  # The editor's own undo takes it back.
     return on_disk
+
+
+async def write_cache_dir(place: SettingPlace, home: Path, host: Host, *, subject: Path | None, first: bool) -> bool:
+    """The same for where the cache is now; raises DoctorError."""
+    try:
+        return await write_setting(place, str(home), host, kind=RemedyKind.MOVE_CACHE, subject=subject, first=first)
+    except DoctorError as error:
+        message = f"the cache is in `{home}` now, but `cache-dir` could not be written: {error.message}"
+        raise DoctorError(message, "set it yourself, or the variable `UV_CACHE_DIR`, to the new place") from error
 
 
 def move_cache(
@@ -66,12 +78,16 @@ def move_cache(
 
     `tell` gets a line about how far it is, once a second at most. Raises DoctorError.
     """
-    step = state.Step(kind=RemedyKind.MOVE_CACHE.value, path=str(cache), destination=str(destination))
-    if empty and cache_move.is_cache(destination):
+    unfinished = is_unfinished(cache, destination, host, subject=subject)
+    cache, destination = cache_move.ends(cache, destination)
+    step = _moving(cache, destination)
+    if empty and cache_move.is_cache(destination) and not unfinished:
         return None
     with journal.noted(subject, host, step) if subject else nullcontext(enter_result=False) as begun:
         try:
-            if empty:
+            if not unfinished:
+                _refuse_taken(destination, cache)
+            if empty and not unfinished:
                 moved = cache_move.begin(cache, destination)
             else:
                 moved = cache_move.move(cache, destination, on_step=_progress(tell), stop=stop)
@@ -81,8 +97,28 @@ def move_cache(
             # Before the kill; the old one has been used since.
             moved = Moved(cache=cache, destination=destination, how="copied", old="kept")
     if subject:
-        journal.note(subject, host, replace(step, how=f"{moved.how} {moved.old}"))
+        made = cache_move.made(destination)
+        journal.note(subject, host, replace(step, how=f"{moved.how} {moved.old} {made}"))
     return moved
+
+
+def is_unfinished(cache: Path, destination: Path, host: Host, *, subject: Path | None) -> bool:
+    """Whether a predecessor has begun this move, by the journal; what is at the destination is ours then."""
+    return subject is not None and journal.has(subject, host, _moving(*cache_move.ends(cache, destination)))
+
+
+def _moving(cache: Path, destination: Path) -> state.Step:
+    return state.Step(kind=RemedyKind.MOVE_CACHE.value, path=str(cache), destination=str(destination))
+
+
+def _refuse_taken(destination: Path, cache: Path) -> None:
+    """Raises MoveError; also for a copy of this cache, which somebody may have made and is using."""
+    try:
+        taken = cache_move.is_taken(destination, cache)
+    except OSError as error:
+        raise cache_move.move_error(error, destination) from error
+    if taken:
+        raise MoveError("something else is at the destination", os_error=errno.EEXIST, path=destination)
 
 
 WAITS = "Waiting until another uv releases the cache"

@@ -7,13 +7,14 @@ done, or only by half.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from uv_link_doctor.engine.model import DoctorError, RemedyKind, Span, TextEdit
-from uv_link_doctor.host import Host, environment_move, state
+from uv_link_doctor.host import Host, cache_move, environment_move, state
 from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_move import Moved, MoveError, undo_move
 from uv_link_doctor.project import find_manifest, subject_of
@@ -45,6 +46,11 @@ def note(subject: Path, host: Host, step: state.Step) -> bool:
     new = not any(_same(it, step) for it in last)
     save(replace(remembered, journal=(*earlier, *known, *([step] if new else []))), host)
     return new
+
+
+def has(subject: Path, host: Host, step: state.Step) -> bool:
+    """Whether the last remedy of a project's journal has this step, whatever has come of it."""
+    return any(_same(it, step) for it in _last_remedy(state.load(host.state, subject).journal)[1])
 
 
 def drop(subject: Path, host: Host, step: state.Step) -> None:
@@ -98,7 +104,10 @@ async def _take_back(step: state.Step, host: Host) -> str:
     if text != step.after:
         raise DoctorError(f"`{path}` has been changed since", "take the setting out by hand, if it is still there")
     if step.before is None and text is not None:
-        await asyncio.to_thread(path.unlink)
+        try:
+            await asyncio.to_thread(path.unlink)
+        except OSError as error:
+            raise DoctorError(f"`{path}` cannot be removed: {error.strerror}", "check its permissions") from error
         return f"`{path}`, which there was none of, is gone again"
     await host.edit(path, TextEdit(Span(0, len(text or "")), step.before or ""))
     return f"`{path}` is as it was before"
@@ -106,7 +115,9 @@ async def _take_back(step: state.Step, host: Host) -> str:
 
 def _move_back(step: state.Step) -> str:
     cache, destination = Path(step.path or ""), Path(step.destination or "")
-    how, _, old = (step.how or _how(cache, destination)).partition(" ")
+    how, old, *made = (step.how or _how(cache, destination)).split(" ") or ("", "")
+    if made and cache_move.is_cache(destination) and int(made[0]) != cache_move.made(destination):
+        raise DoctorError(f"another cache is in `{destination}` now", "nothing was changed; move it by hand")
     moved = Moved(cache=cache, destination=destination, how=how, old=old)  # type: ignore[arg-type]
     try:
         if how:
@@ -118,9 +129,9 @@ def _move_back(step: state.Step) -> str:
 
 def _how(cache: Path, destination: Path) -> str:
     """How far a move came that was killed before it could say so, as its `how`; nothing: the cache did not move."""
-    if not cache.is_dir() or cache.is_symlink():
+    if not cache.is_dir() or os.path.realpath(cache) == os.path.realpath(destination):
         return "renamed linked"
-    return "copied kept" if stems_from(destination, cache) else ""
+    return "copied kept" if stems_from(destination, cache) else " "
 
 
 def _bring_environment_back(old: Path, new: Path) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uv_link_doctor import journal
-from uv_link_doctor.changes import WAITS, move_cache, paced, write_setting
+from uv_link_doctor.changes import WAITS, move_cache, paced, write_cache_dir, write_setting
 from uv_link_doctor.doctor import Case, OnLine, examine, look_at_files
 from uv_link_doctor.engine import plan
 from uv_link_doctor.engine.model import (
@@ -47,6 +48,8 @@ class _Work:
     on_line: OnLine | None
     stop: asyncio.Event | None
     loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    """The loop's."""
 
     def stopped(self) -> bool:
         """Whether somebody has asked for an end."""
@@ -54,7 +57,11 @@ class _Work:
 
     def tell(self, line: str) -> None:
         """Says how far it is, from whatever thread."""
-        if self.on_line is not None:
+        if self.on_line is None:
+            return
+        if threading.current_thread() is self.thread:
+            self.on_line(line)
+        else:
             self.loop.call_soon_threadsafe(self.on_line, line)
 
 
@@ -90,7 +97,9 @@ async def apply(
     case = Case(project, examination.uv, host, options)
     finding = next((it for it in examination.findings if remedy in it.remedies), None)
     broken = await asyncio.to_thread(_broken, case)
-    work = _Work(case, agreed, finding, remedy, broken, on_line, stop, asyncio.get_running_loop())
+    work = _Work(
+        case, agreed, finding, remedy, broken, on_line, stop, asyncio.get_running_loop(), threading.current_thread()
+    )
     if remedy.kind is RemedyKind.MOVE_ENVIRONMENT:
         return await _move_environment(work)
     deed = await _DEEDS[remedy.kind](work)
@@ -290,7 +299,8 @@ async def _move_cache(work: _Work) -> _Deed:
     )
     origin = case.project.settings.cache_dir.origin
     key = tuple((origin.key or "").split(".")) if origin.path == path else ("cache-dir",)
-    on_disk = await _write(work, SettingPlace(path, key), str(home), first=moved is None)
+    subject = case.project.subject
+    on_disk = await write_cache_dir(SettingPlace(path, key), home, case.host, subject=subject, first=moved is None)
     in_force = f'cache_dir: Some\\(\\s*"{re.escape(str(home))}"'
     return _Deed(variables={"UV_CACHE_DIR": str(home)}, in_force=in_force if on_disk else None)
 
@@ -366,7 +376,7 @@ _DEEDS: dict[RemedyKind, Callable[[_Work], Awaitable[_Deed]]] = {
 # --- their parts --------------------------------------------------------------------------
 
 
-async def _write(work: _Work, place: SettingPlace, value: str, *, first: bool = True) -> bool:
+async def _write(work: _Work, place: SettingPlace, value: str) -> bool:
     """True when it is on disk, False when an editor holds it; raises DoctorError."""
     project = work.case.project
     return await write_setting(
@@ -375,7 +385,6 @@ async def _write(work: _Work, place: SettingPlace, value: str, *, first: bool = 
         work.case.host,
         kind=work.remedy.kind,
         subject=project.subject,
-        first=first,
         in_script=project.kind is Kind.SCRIPT and place.path == project.manifest.path,
     )
 

@@ -1,6 +1,7 @@
 """Where else the cache could live: only places from which a link into the environment really worked."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_cache_is_renamed_only_on_its_own_mount(tmp_path, other_filesystem, bi
 
 
 def test_what_is_there_already(tmp_path, other_filesystem, environ):
-    """Another cache is used, what is none is left alone; a copy of the cache itself is no other."""
+    """Another cache is used, what is none is left alone."""
     project, cache = tmp_path / "project", other_filesystem / "cache"
     project.mkdir()
     cache.mkdir()
@@ -85,7 +86,10 @@ def test_what_is_there_already(tmp_path, other_filesystem, environ):
     assert found() == [(True, False)]
     made = (cache / "CACHEDIR.TAG").stat()
     os.utime(tag, ns=(made.st_atime_ns, made.st_mtime_ns))
-    assert found() == [(False, False)]
+    assert found() == [(True, False)], "a copy that somebody has made is theirs"
+    shutil.rmtree(default)
+    default.symlink_to(cache)
+    assert found() == []  # The one that is in force.
 
 
 def test_never_at_the_root_of_the_system(tmp_path):

@@ -19,7 +19,7 @@ from uv_link_doctor.cache_commands.answers import (
     refuse_stopped,
 )
 from uv_link_doctor.cache_commands.known import Known
-from uv_link_doctor.changes import move_cache, write_setting
+from uv_link_doctor.changes import is_unfinished, move_cache, write_cache_dir
 from uv_link_doctor.engine import settings
 from uv_link_doctor.engine.costs import size_words
 from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Remedy, RemedyKind, Verdict
@@ -40,6 +40,8 @@ class _Plan:
 
     old: Path
     new: Path
+    subject: Path | None
+    """Whose journal knows of it."""
     empty: bool
     """The contents stay behind; uv fills the new one as it needs it."""
     place: settings.SettingPlace | None
@@ -65,19 +67,18 @@ async def move_command(options: argparse.Namespace, host: Host, known: Known) ->
         for change in (ordered.remedy.title, *ordered.remedy.changes):
             tell(change)
     with stopped_by_signals() as stop:
-        subject = subject_of(known.manifest, host.read_text) if known.manifest else None
         moved = await asyncio.to_thread(
             move_cache,
             ordered.old,
             ordered.new,
             host,
-            subject=subject,
+            subject=ordered.subject,
             tell=tell,
             stop=stop.is_set,
             empty=ordered.empty,
         )
         if ordered.place is not None:
-            await _write(ordered.place, ordered.new, host, subject, first=moved is None)
+            await write_cache_dir(ordered.place, ordered.new, host, subject=ordered.subject, first=moved is None)
     said = await _uv_says(host, known) if ordered.place is not None else None
     proven = said is None or Path(said) == ordered.new
     lines = [*_result(ordered, moved, undoable=known.manifest is not None)]
@@ -100,7 +101,9 @@ async def move_command(options: argparse.Namespace, host: Host, known: Known) ->
 def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stopped) -> _Plan:
     """What a move would do; raises DoctorError for a destination that will not do."""
     old, new = known.cache, Path(os.path.abspath(options.destination))  # noqa: PTH100  (a link stays the user's name)
-    _refuse_bad_destination(old, new, empty=options.empty)
+    subject = subject_of(known.manifest, host.read_text) if known.manifest else None
+    if not is_unfinished(old, new, host, subject=subject):
+        _refuse_bad_destination(old, new, empty=options.empty)
     counting = _counting(known, new, host)
     overruling = None if counting else _overruling(known, new)
     there = cache_move.is_cache(new)
@@ -121,7 +124,9 @@ def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stoppe
         changes=tuple(changes),
         command=(),
     )
-    return _Plan(old=old, new=new, empty=options.empty, place=counting, overruling=overruling, remedy=remedy)
+    return _Plan(
+        old=old, new=new, subject=subject, empty=options.empty, place=counting, overruling=overruling, remedy=remedy
+    )
 
 
 _USED = "uses the cache that is there already, and leaves the old one as it is"
@@ -197,15 +202,6 @@ def _overruling(known: Known, new: Path) -> str | None:
     if origin.kind == "environment":
         return f"no setting changes, since the variable `{origin.key}` comes first: set it to `{new}`"
     return f"no setting changes, since no file would count: set `UV_CACHE_DIR` to `{new}`"
-
-
-async def _write(place: settings.SettingPlace, new: Path, host: Host, subject: Path | None, *, first: bool) -> None:
-    """Writes where the cache is now; raises DoctorError."""
-    try:
-        await write_setting(place, str(new), host, kind=RemedyKind.MOVE_CACHE, subject=subject, first=first)
-    except (DoctorError, OSError) as error:
-        message = f"the cache is in `{new}` now, but `cache-dir` could not be written: {error}"
-        raise DoctorError(message, "set it yourself, or the variable `UV_CACHE_DIR`, to the new place") from error
 
 
 def _result(ordered: _Plan, moved: Moved | None, *, undoable: bool) -> Iterator[str]:

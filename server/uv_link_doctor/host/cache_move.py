@@ -28,7 +28,6 @@ from uv_link_doctor.host.cache_copy import (
     is_copy,
     relative,
     roots_of,
-    stems_from,
     sync,
     weigh,
 )
@@ -106,7 +105,7 @@ def move(
 
     Raises MoveError, also where `stop` said so; what was copied until then is removed.
     """
-    cache, destination = _ends(cache, destination)
+    cache, destination = ends(cache, destination)
     order = _Order(
         cache=cache,
         destination=destination,
@@ -136,7 +135,7 @@ def move(
 
 def begin(cache: Path, destination: Path) -> Moved:
     """An empty cache at a path that does not exist or is an empty directory; the old one stays. Raises MoveError."""
-    cache, destination = _ends(cache, destination)
+    cache, destination = ends(cache, destination)
     order = _Order(cache=cache, destination=destination, tell=lambda _: None, stop=lambda: False, seconds=0)
     try:
         _refuse_bad_destination(order)
@@ -148,15 +147,23 @@ def begin(cache: Path, destination: Path) -> Moved:
 
 
 def is_taken(path: Path, cache: Path) -> bool:
-    """Whether something is there that is neither the cache itself, by a link, nor a copy of it; raises OSError."""
+    """Whether something is there that is not the cache itself, by a link; raises OSError."""
     if not os.path.lexists(path) or is_empty_directory(path) or _is_unfinished(path):
         return False
-    return not (os.path.realpath(path) == os.path.realpath(cache) or stems_from(path, cache))
+    return os.path.realpath(path) != os.path.realpath(cache)
 
 
 def is_cache(path: Path) -> bool:
     """Whether uv has marked it as a cache; never raises."""
     return os.path.exists(path / _TAG)  # noqa: PTH110  (`Path.exists` raises where a parent may not be searched)
+
+
+def made(cache: Path) -> int:
+    """When uv made it, by which it is told from another one at its place, in nanoseconds; 0 where nobody knows."""
+    try:
+        return (cache / _TAG).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def undo_move(
@@ -171,8 +178,10 @@ def undo_move(
     Raises MoveError.
     """
     if not moved.destination.is_dir():
-        with suppress(OSError):  # What a copy came to that was killed.
-            _clear(moved.destination.parent)
+        with suppress(OSError):
+            if moved.cache.is_symlink() and moved.cache.readlink() == moved.destination:
+                moved.cache.unlink()  # It leads nowhere any more, and uv would stumble over it.
+            _clear(moved.destination.parent)  # What a copy came to that was killed.
         return
     if moved.old != "kept":
         move(
@@ -185,6 +194,8 @@ def undo_move(
             seconds=seconds,
         )
         return
+    if moved.destination.is_symlink() or not is_cache(moved.destination):
+        raise MoveError("something else is there now", os_error=errno.EEXIST, path=moved.destination)
     if not moved.cache.is_dir():
         raise MoveError("the old cache has gone, so the new one stays", path=moved.cache)
     order = _Order(
@@ -270,19 +281,31 @@ def _relink(cache: Path, destination: Path) -> int:
     roots = roots_of(cache, destination)
     level = [f"{destination}/{name}" for name in os.listdir(destination) if _LINKS_OF_UV.fullmatch(name)]  # noqa: PTH208
     while level:
-        with os.scandir(level.pop()) as entries:
+        # What cannot be changed goes on leading by the old path, as long as a link is there.
+        with suppress(OSError), os.scandir(level.pop()) as entries:
             for entry in entries:
                 if entry.is_symlink():
-                    target = os.readlink(entry.path)  # noqa: PTH115  (there are thousands)
-                    link = relative(target, os.path.relpath(entry.path, destination), roots)
-                    if link != target:
-                        temporary = destination / new_name()
-                        temporary.symlink_to(link)
-                        temporary.replace(entry.path)
-                        relinked += 1
+                    with suppress(OSError):
+                        relinked += _made_relative(entry.path, destination, roots)
                 elif entry.is_dir():
                     level.append(entry.path)
     return relinked
+
+
+def _made_relative(path: str, destination: Path, roots: tuple[str, ...]) -> bool:
+    """Whether a link was absolute and led into the cache; raises OSError."""
+    target = os.readlink(path)  # noqa: PTH115  (there are thousands)
+    link = relative(target, os.path.relpath(path, destination), roots)
+    if link == target:
+        return False
+    temporary = destination / new_name()
+    temporary.symlink_to(link)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink()
+        raise
+    return True
 
 
 # --- To another file system ------------------------------------------------------------------------------------------
@@ -428,7 +451,11 @@ def _container(parent: Path, cache: Path | None = None) -> Iterator[Path]:
 
 def _claim_new(parent: Path, cache: Path | None = None) -> Claim:
     claim = claim_new(parent)
-    (claim.path / "of").write_text(json.dumps(os.fspath(cache) if cache else None), encoding="utf-8")
+    try:
+        (claim.path / "of").write_text(json.dumps(os.fspath(cache) if cache else None), encoding="utf-8")
+    except BaseException:
+        give_up(claim)
+        raise
     return claim
 
 
@@ -479,8 +506,8 @@ def _finished_before(order: _Order) -> Moved | None:
     return Moved(cache=cache, destination=destination, how=how, old=old, relinked=_relink(cache, destination))
 
 
-def _ends(cache: Path, destination: Path) -> tuple[Path, Path]:
-    """Both without symbolic links above them, nor in them but for one that a move left, be it unfinished."""
+def ends(cache: Path, destination: Path) -> tuple[Path, Path]:
+    """The real ends of a move: no symbolic links above them, nor in them but for one that a move left."""
     cache, destination = (
         Path(os.path.realpath(it.parent), it.name) for it in (cache.absolute(), destination.absolute())
     )

@@ -37,7 +37,14 @@ def claim_new(parent: Path) -> Claim:
     while True:
         path = parent / new_name()
         path.mkdir(mode=0o700)
-        if made := _claim(path, os.O_CREAT):
+        try:
+            made = _claim(path, os.O_CREAT)
+        except OSError:  # A file system without locks.
+            with suppress(OSError):
+                (path / _OWNER).unlink(missing_ok=True)
+                path.rmdir()
+            raise
+        if made:
             return made
         # Somebody who clears up came between the two steps.
 

@@ -95,7 +95,7 @@ def taken_up(environment: Path, state: Path) -> dict[str, str]:
     0.4.18 replaces it by a directory, and that in the folder which the environment was to leave. Never raises.
     """
     new = moved_environment(state, environment.parent)
-    if environment.is_dir() and not environment.is_symlink():
+    if os.path.isdir(environment) and not os.path.islink(environment):  # noqa: PTH112, PTH114  (those of Path raise)
         return {}
     with suppress(OSError, MoveError):  # What cannot be ended now is left to the next time, or to uv's own words.
         settle(environment)

@@ -173,23 +173,33 @@ async def install(
 async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_id: str, remedy_id: str) -> Examination:
     """Carries out a remedy that is offered now, and shows what is left."""
     options = ls.options_for(path)
+    found, offered = await _offer(ls, session, path, finding_id, remedy_id)
+    # Nothing waits for the answer, which may never come.
+    if offered.kind in BEYOND_THE_PROJECT and not await _may(ls, offered):
+        return found
     async with _running(ls, session, options) as on_line:
-        found = session.examination
-        offered = None if found is None else _find_remedy(found, finding_id, remedy_id)
-        if found is None or offered is None:
-            found = await doctor.check(path, ls.host, options)
-            offered = _find_remedy(found, finding_id, remedy_id)
-        if offered is None:
-            ls.show(session, found)
-            raise DoctorError("this remedy is no longer offered", "the project has changed since: look again")
-        if offered.kind in BEYOND_THE_PROJECT and not await _may(ls, offered):
-            return found
+        found, offered = await _offer(ls, session, path, finding_id, remedy_id)
         after = await repair.apply(found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
         ls.show(session, after)
         _log_run(ls, after, options)
         if not session.stop.is_set():
             _tell_of_repair(ls, after, offered)
     return after
+
+
+async def _offer(
+    ls: DoctorServer, session: Session, path: Path, finding_id: str, remedy_id: str
+) -> tuple[Examination, Remedy]:
+    """The remedy as it is offered now; raises DoctorError where it is not."""
+    found = session.examination
+    offered = None if found is None else _find_remedy(found, finding_id, remedy_id)
+    if found is None or offered is None:
+        found = await doctor.check(path, ls.host, ls.options_for(path))
+        offered = _find_remedy(found, finding_id, remedy_id)
+    if offered is None:
+        ls.show(session, found)
+        raise DoctorError("this remedy is no longer offered", "the project has changed since: look again")
+    return found, offered
 
 
 BEYOND_THE_PROJECT = frozenset(
@@ -290,6 +300,9 @@ async def _running(ls: DoctorServer, session: Session, options: Options) -> Asyn
                         ls.log(line)
 
                 yield on_line
+        except asyncio.CancelledError:
+            session.stop.set()  # A thread that is still at work ends soon.
+            raise
         finally:
             soon.cancel()
             _turn_to(ls, session, None)
