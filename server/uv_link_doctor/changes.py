@@ -78,12 +78,12 @@ def move_cache(
 
     `tell` gets a line about how far it is, once a second at most. Raises DoctorError.
     """
-    unfinished = is_unfinished(cache, destination, host, subject=subject)
     cache, destination = cache_move.ends(cache, destination)
     step = _moving(cache, destination)
+    unfinished = subject is not None and journal.has(subject, host, step)
     if empty and cache_move.is_cache(destination) and not unfinished:
         return None
-    with journal.noted(subject, host, step) if subject else nullcontext(enter_result=False) as begun:
+    with journal.noted(subject, host, step) if subject else nullcontext():
         try:
             if not unfinished:
                 _refuse_taken(destination, cache)
@@ -92,7 +92,7 @@ def move_cache(
             else:
                 moved = cache_move.move(cache, destination, on_step=_progress(tell), stop=stop)
         except MoveError as error:
-            if not (begun and error.os_error == errno.EEXIST and stems_from(destination, cache)):
+            if not (unfinished and error.os_error == errno.EEXIST and stems_from(destination, cache)):
                 raise _not_moved(error) from error
             # Before the kill; the old one has been used since.
             moved = Moved(cache=cache, destination=destination, how="copied", old="kept")

@@ -21,16 +21,16 @@ from uv_link_doctor.project import find_manifest, subject_of
 
 
 @contextmanager
-def noted(subject: Path, host: Host, step: state.Step) -> Iterator[bool]:
-    """Keeps a step that is about to be done, and drops it if that fails; True where a killed predecessor had begun it.
+def noted(subject: Path, host: Host, step: state.Step) -> Iterator[None]:
+    """Keeps a step that is about to be done, and drops it if that fails, unless a killed predecessor had begun it.
 
     Raises DoctorError where the journal cannot be kept.
     """
-    begun = not note(subject, host, step)
+    new = note(subject, host, step)
     try:
-        yield begun
+        yield
     except Exception:
-        if not begun:
+        if new:
             drop(subject, host, step)
         raise
 

@@ -28,6 +28,7 @@ from uv_link_doctor.host import Host, cache_move
 from uv_link_doctor.host.cache_copy import inside, weigh
 from uv_link_doctor.host.cache_environments import names_that_break, tool_environments
 from uv_link_doctor.host.cache_move import Moved
+from uv_link_doctor.host.homes import is_a_rename
 from uv_link_doctor.host.mounts import nearest_directory
 from uv_link_doctor.host.places import place
 from uv_link_doctor.project import subject_of
@@ -160,13 +161,13 @@ def _refuse_bad_destination(old: Path, new: Path, *, empty: bool) -> None:
 def _price(old: Path, new: Path, stop: Stopped) -> Iterator[str]:
     """What a move within a file system takes, or to another."""
     tell(f"Weighing `{old}`")
-    size = weigh(Path(os.path.realpath(old)), stop=stop)
-    there = nearest_directory(new)
+    real = Path(os.path.realpath(old))
+    size = weigh(real, stop=stop)
     counted = f"{size.files} files, {size_words(size.size)}"
-    if there.stat().st_dev == old.stat().st_dev:
+    if is_a_rename(real, new):
         yield f"renames it, {counted}; the old path becomes a link to the new place, for whoever still uses it"
         return
-    free = place(there, environ={}).free_bytes
+    free = place(nearest_directory(new), environ={}).free_bytes
     known = f", where {size_words(free)} are free" if free is not None else ""
     yield f"copies {counted}{known}; the old cache stays for whoever still uses it"
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Refused, Weight
+from uv_link_doctor.host.claims import new_name
 from uv_link_doctor.host.synced import is_placeholder, names_of
 
 SECONDS_AT_MOST = 2.0
@@ -109,7 +110,7 @@ def refused(cache: Path, found: Iterable[Entry], *, every_file: bool, passive: b
     looked at, since uv links wheels whole; with `every_file`, each that has a second name already: a sync client takes
     one file after the other. Stops after `SECONDS_AT_MOST`. Never raises an OSError.
     """
-    name = f".uv-link-doctor-{os.urandom(8).hex()}"
+    name = new_name()
     until = time.monotonic() + SECONDS_AT_MOST
     refusals: list[Refused] = []
     for entry in found:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from uv_link_doctor.host import cache_sieve
 from uv_link_doctor.host.cache import Entry, archives_of, entry_at, mark_of, names_in, trial_link
+from uv_link_doctor.host.claims import new_name
 from uv_link_doctor.host.mounts import mount_of
 from uv_link_doctor.host.record import NOTHING, Promise, fits, keeps, record
 
@@ -151,7 +152,7 @@ class Trials:
         if mount is not None and mount.filesystem in _TOLD_BY_STATUS:
             with suppress(OSError, AttributeError, ValueError):
                 self.told_below = os.pathconf(cache, "PC_LINK_MAX")
-        self._link = f"{cache}/.uv-link-doctor-{os.urandom(8).hex()}"
+        self._link = f"{cache}/{new_name()}"
         self._kinds: set[tuple[int, int, int]] = set()
 
     def refusal(self, path: str, status: os.stat_result) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from time import monotonic
 
 from uv_link_doctor.engine.model import Operation, Place, Places, Trial
+from uv_link_doctor.host.claims import new_name
 from uv_link_doctor.host.environment import followed
 from uv_link_doctor.host.foresight import foresee, takes_back
 from uv_link_doctor.host.inodes import CASEFOLD, FICLONE, Inode, inode_of
@@ -111,7 +112,7 @@ def try_links(cache: Path, environment: Path) -> Trial:
     """
     if not os.path.isdir(cache):  # noqa: PTH112  (see `nearest_directory`)
         return Trial()
-    name = f".uv-link-doctor-{os.urandom(8).hex()}"
+    name = new_name()
     source = cache / name
     directory = landing_directory(environment)
     if not (takes_back(cache) and takes_back(directory)):
