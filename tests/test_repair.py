@@ -8,6 +8,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -466,9 +467,15 @@ def test_a_remedy_that_is_carried_out_again_has_its_steps_once(told):
     told_how = replace(steps[1], how="copied kept")
     assert [journal.note(root, host, it) for it in (told_how, steps[2])] == [False] * 2
     assert patient.state.journal == (steps[0], told_how, steps[2])
-    with pytest.raises(ZeroDivisionError), journal.noted(root, host, steps[1]) as begun:
-        1 // (not begun)
+    assert all(journal.has(root, host, it) for it in (steps[1], told_how))
+    with pytest.raises(ZeroDivisionError), journal.noted(root, host, steps[1]):
+        raise ZeroDivisionError
     assert len(patient.state.journal) == 3, "what a predecessor did is not forgotten"
+    another = replace(steps[1], destination="/elsewhere")
+    with suppress(ZeroDivisionError), journal.noted(root, host, another):
+        assert journal.has(root, host, another)
+        raise ZeroDivisionError
+    assert not journal.has(root, host, another), "what was not done is no step"
     assert journal.note(root, host, steps[0]), "it is another remedy's again"
 
 
