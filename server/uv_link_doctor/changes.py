@@ -1,10 +1,10 @@
-"""What remedies change beside a run: a setting, the place of the cache; each is noted before it is done."""
+"""What remedies change beside a run: a setting, the cache's place, its files; noted first where it can be undone."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,11 @@ from uv_link_doctor import journal
 from uv_link_doctor.engine import scripts, settings, toml_text
 from uv_link_doctor.engine.model import DoctorError, RemedyKind
 from uv_link_doctor.engine.settings import SettingPlace
-from uv_link_doctor.host import Host, cache_move, state
+from uv_link_doctor.host import Host, cache_move, cache_repair, state
 from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_move import Moved, MoveError
+from uv_link_doctor.host.cache_repair import Repaired
+from uv_link_doctor.host.cache_scan import Troubled
 
 
 async def write_setting(
@@ -121,11 +123,30 @@ def _refuse_taken(destination: Path, cache: Path) -> None:
         raise MoveError("something else is at the destination", os_error=errno.EEXIST, path=destination)
 
 
-WAITS = "Waiting until another uv releases the cache"
+def give_fresh_files(
+    cache: Path,
+    refused: Sequence[Troubled],
+    *,
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
+    seconds: float = cache_move.SECONDS_AT_MOST,
+) -> Repaired:
+    """Repairs the cache, and tells about it; `seconds` bound the wait for its lock. Raises CacheBusyError."""
+    now_and_then = _paced(tell)
+
+    def on_step(step: cache_repair.Step) -> None:
+        now_and_then(f"Copying: {step.entries} of {step.of} package{'s' if step.of != 1 else ''}")
+
+    return cache_repair.repair(
+        cache, refused, seconds=seconds, on_wait=lambda: tell(_WAITS), on_step=on_step, stop=stop
+    )
+
+
+_WAITS = "Waiting until another uv releases the cache"
 _SECONDS_BETWEEN = 1.0
 
 
-def paced(tell: Callable[[str], None]) -> Callable[[str], None]:
+def _paced(tell: Callable[[str], None]) -> Callable[[str], None]:
     """Tells of progress, but once a second at most."""
     last = monotonic()
 
@@ -139,11 +160,11 @@ def paced(tell: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _progress(tell: Callable[[str], None]) -> Callable[[cache_move.Step], None]:
-    now_and_then = paced(tell)
+    now_and_then = _paced(tell)
 
     def on_step(step: cache_move.Step) -> None:
         if step.phase == "waiting":
-            tell(WAITS)
+            tell(_WAITS)
         elif step.files:
             now_and_then(f"{step.phase.capitalize()}: {step.files}{f' of {step.of.files}' if step.of else ''} files")
 

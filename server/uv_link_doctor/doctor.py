@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from uv_link_doctor.case import PLATFORM, Case, environ_of, read_case, text_or_nothing
+from uv_link_doctor.case import PLATFORM, Case, read_case, text_or_nothing
 from uv_link_doctor.engine import findings as explain_findings
 from uv_link_doctor.engine import lockfile, manifests, plan, predictions, transcript
 from uv_link_doctor.engine.facts import Facts
@@ -39,22 +39,6 @@ from uv_link_doctor.host.foresight import foresee
 from uv_link_doctor.host.synced import synced_by
 from uv_link_doctor.options import Options
 from uv_link_doctor.project import lockfile_of, member_manifests, understood
-
-__all__ = [
-    "PLATFORM",
-    "Case",
-    "OnLine",
-    "check",
-    "environ_of",
-    "examine",
-    "explain",
-    "look_at_files",
-    "measure",
-    "read_case",
-    "sync_command",
-    "weigh",
-    "with_places",
-]
 
 OnLine = Callable[[str], None]
 

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from uv_link_doctor import journal
-from uv_link_doctor.changes import WAITS, move_cache, paced, write_cache_dir, write_setting
-from uv_link_doctor.doctor import Case, OnLine, examine, look_at_files
+from uv_link_doctor.case import Case
+from uv_link_doctor.changes import give_fresh_files, move_cache, write_cache_dir, write_setting
+from uv_link_doctor.doctor import OnLine, examine, look_at_files
 from uv_link_doctor.engine import plan
 from uv_link_doctor.engine.model import (
     Code,
@@ -28,9 +30,9 @@ from uv_link_doctor.engine.model import (
 )
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.engine.settings import SettingPlace
-from uv_link_doctor.host import Host, cache_move, cache_repair, environment_move, state
+from uv_link_doctor.host import Host, cache_move, environment_move, state
 from uv_link_doctor.host.cache_lock import CacheBusyError
-from uv_link_doctor.host.cache_repair import Repaired, repair
+from uv_link_doctor.host.cache_repair import Repaired
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
 from uv_link_doctor.options import Options
 
@@ -228,20 +230,8 @@ async def _fresh_files(work: _Work, *, seconds: float = cache_move.SECONDS_AT_MO
     directory, _ = work.case.ends()
     if refused:
         work.tell(f"Giving {len(refused)} entries of the cache fresh files")
-    now_and_then = paced(work.tell)
-
-    def on_step(step: cache_repair.Step) -> None:
-        now_and_then(f"Copying: {step.entries} of {step.of} packages")
-
-    return await asyncio.to_thread(
-        repair,
-        directory,
-        refused,
-        seconds=seconds,
-        stop=work.stopped,
-        on_wait=lambda: work.tell(WAITS),
-        on_step=on_step,
-    )
+    fresh = partial(give_fresh_files, tell=work.tell, stop=work.stopped, seconds=seconds)
+    return await asyncio.to_thread(fresh, directory, refused)
 
 
 def _troubled(refused: Refused) -> Troubled:

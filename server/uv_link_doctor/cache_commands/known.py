@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from uv_link_doctor.doctor import PLATFORM
+from uv_link_doctor.case import PLATFORM
 from uv_link_doctor.engine import settings
 from uv_link_doctor.engine.model import DoctorError, Manifest, Setting, Uv
 from uv_link_doctor.host import Host

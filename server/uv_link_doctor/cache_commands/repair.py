@@ -18,8 +18,8 @@ from uv_link_doctor.cache_commands.answers import (
 )
 from uv_link_doctor.cache_commands.known import Known
 from uv_link_doctor.cache_commands.scan import answer, findings_of, in_trouble
-from uv_link_doctor.changes import WAITS, paced
-from uv_link_doctor.doctor import PLATFORM
+from uv_link_doctor.case import PLATFORM
+from uv_link_doctor.changes import give_fresh_files
 from uv_link_doctor.engine.cache_findings import why_refused
 from uv_link_doctor.engine.causes import cause_of
 from uv_link_doctor.engine.costs import size_words
@@ -94,13 +94,8 @@ def _with_damaged(found: Scan, damaged: tuple[Troubled, ...]) -> Scan:
 
 def _fresh_files(cache: Path, refused: list[Troubled], stop: Stopped) -> Repaired:
     """A repair that is told about on stderr; raises DoctorError where another uv keeps us out."""
-    now_and_then = paced(tell)
-
-    def on_step(step: cache_repair.Step) -> None:
-        now_and_then(f"Copying: {step.entries} of {many(step.of, 'package')}")
-
     try:
-        return cache_repair.repair(cache, refused, on_wait=lambda: tell(WAITS), on_step=on_step, stop=stop)
+        return give_fresh_files(cache, refused, tell=tell, stop=stop)
     except CacheBusyError as error:
         if stop():
             raise DoctorError("stopped", "nothing was changed") from error

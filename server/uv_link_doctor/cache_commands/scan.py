@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from uv_link_doctor.cache_commands.answers import COULD_NOT, FINDINGS, OK, many, print_document, refuse_stopped
 from uv_link_doctor.cache_commands.known import Known
-from uv_link_doctor.doctor import PLATFORM
+from uv_link_doctor.case import PLATFORM
 from uv_link_doctor.engine.cache_findings import cache_findings
 from uv_link_doctor.engine.model import Examination, Finding, Operation, Verdict
 from uv_link_doctor.engine.text import finding_lines

@@ -13,6 +13,7 @@ from pygls import uris
 from pygls.exceptions import JsonRpcInvalidParams
 
 from uv_link_doctor import doctor, journal
+from uv_link_doctor.case import read_case
 from uv_link_doctor.engine import formats, shells
 from uv_link_doctor.engine import hover as words
 from uv_link_doctor.engine.model import Code, DoctorError, Examination, Position
@@ -154,7 +155,7 @@ async def hover(ls: DoctorServer, params: lsp.HoverParams) -> lsp.Hover | None:
         session, manifest = session_for(ls, path)
         project = session.examination.project if session.examination else None
         if project is None or project.manifest != manifest:
-            project = (await doctor.read_case(path, ls.host, ls.options_for(path), ask=False)).project
+            project = (await read_case(path, ls.host, ls.options_for(path), ask=False)).project
         known = words.Known(project=project, places=session.places, weight=session.weight)
         position = Position(params.position.line, params.position.character)
         if found := words.hover(path, ls.host.read_text(path) or "", position, known):

@@ -12,6 +12,7 @@ from lsprotocol import types as lsp
 from pygls import uris
 
 from uv_link_doctor import doctor, repair
+from uv_link_doctor.case import environ_of
 from uv_link_doctor.engine import findings, transcript
 from uv_link_doctor.engine.model import (
     DoctorError,
@@ -68,7 +69,7 @@ def _inputs(ls: DoctorServer, path: Path) -> object:
     manifest = find_manifest(path, read_text)
     root = workspace_root(manifest, read_text)
     members = member_manifests(root, read_text) if manifest.kind is Kind.UV else ()
-    return inputs(manifest, root, members, doctor.environ_of(ls.host, options), options)
+    return inputs(manifest, root, members, environ_of(ls.host, options), options)
 
 
 async def _settled_inputs(ls: DoctorServer, path: Path) -> object:
