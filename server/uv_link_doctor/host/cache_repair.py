@@ -25,11 +25,14 @@ from uv_link_doctor.host.cache import entry_at
 from uv_link_doctor.host.cache_lock import cache_lock
 from uv_link_doctor.host.cache_scan import Trials, Trouble, Troubled, os_error_of
 from uv_link_doctor.host.cache_staging import flush, staging, sweep
+from uv_link_doctor.host.exchange import exchange
 from uv_link_doctor.host.record import NOTHING, Promise, fits, keeps, record
 
 _FILES_AT_MOST = 4096
 _BYTES_AT_MOST = 256 << 20
 """Of a batch: much for one call of the disk, little to do again after a kill."""
+_SECONDS_OF_A_CALL = 0.3
+"""That a system call which another process has begun may take to its end, also when many want the processor."""
 _PIECE = 1 << 20
 _BINARY, _NO_FOLLOW = getattr(os, "O_BINARY", 0), getattr(os, "O_NOFOLLOW", 0)
 _THIS_FILE_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY, errno.EISDIR, errno.ENOTDIR})
@@ -172,6 +175,10 @@ class _Work:
     verifying: float = 0.0
     stopped: bool = False
     obstacle: Obstacle | None = None
+    old: list[str] = field(default_factory=list)
+    """The last batch's old files, where its copies were."""
+    replaced: float = 0.0
+    """When the last of them was, by the monotonic clock."""
     entries: set[Path] = field(default_factory=set)
     damaged: dict[Path, _Trouble] = field(default_factory=dict)
     left: dict[Path, _Trouble] = field(default_factory=dict)
@@ -222,25 +229,32 @@ def _repair(work: _Work) -> None:
     """Raises OSError for what would end every other batch, too."""
     with staging(work.cache) as directory:
         work.tell(Did.OPENED)
-        batch: list[_Copy] = []
-        room = _BYTES_AT_MOST
-        for file in _files(work):
-            if work.stop is not None and work.stop():
-                work.stopped = True
-                return
-            copy = _copied(work, file, f"{directory}/{len(batch)}")
-            if copy is None:
-                continue
-            batch.append(copy)
-            room -= copy.size
-            work.tell(Did.COPIED, file.path)
-            if len(batch) == _FILES_AT_MOST or room <= 0:
-                _finish(work, directory, batch)
-                batch, room = [], _BYTES_AT_MOST
-        if batch:
-            _finish(work, directory, batch)
+        try:
+            _in_batches(work, directory)
+        finally:
+            _let_go(work)
         os.stat(directory)  # noqa: PTH116  (where the disk was unplugged, entries only seemed to be removed)
     work.tell(Did.CLOSED)
+
+
+def _in_batches(work: _Work, directory: str) -> None:
+    batch: list[_Copy] = []
+    room = _BYTES_AT_MOST
+    for number, file in enumerate(_files(work)):
+        if work.stop is not None and work.stop():
+            work.stopped = True
+            return
+        copy = _copied(work, file, f"{directory}/{number}")
+        if copy is None:
+            continue
+        batch.append(copy)
+        room -= copy.size
+        work.tell(Did.COPIED, file.path)
+        if len(batch) == _FILES_AT_MOST or room <= 0:
+            _finish(work, directory, batch)
+            batch, room = [], _BYTES_AT_MOST
+    if batch:
+        _finish(work, directory, batch)
 
 
 def _files(work: _Work) -> Iterator[_File]:
@@ -270,7 +284,7 @@ def _files(work: _Work) -> Iterator[_File]:
 def _copied(work: _Work, file: _File, target: str) -> _Copy | None:
     """A copy with owner, mode and times; None where the file cannot be read. Raises OSError: it cannot be written."""
     # Before the file itself, so that a disk that was unplugged is not taken for a file that was removed.
-    writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, _MODE)
+    writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, _MODE)
     reading = -1
     try:
         reading = os.open(file.path, os.O_RDONLY | _BINARY | _NO_FOLLOW)
@@ -331,9 +345,10 @@ def _finish(work: _Work, directory: str, batch: list[_Copy]) -> None:
         work.tell(Did.VERIFIED)
         flushing.result()
     work.tell(Did.SYNCED)
+    _let_go(work)
     for copy in sound:
         try:
-            os.replace(copy.path, copy.file.path)  # noqa: PTH105  (thousands of them)
+            _change_places(work, copy)
         except OSError as error:
             if error.errno not in _THIS_FILE_ONLY and not (_is_gone(error) and os.path.exists(copy.path)):  # noqa: PTH110
                 raise
@@ -343,6 +358,33 @@ def _finish(work: _Work, directory: str, batch: list[_Copy]) -> None:
         work.size += copy.size
         work.entries.add(copy.file.entry.path)
         work.tell(Did.REPLACED, copy.file.path)
+
+
+def _change_places(work: _Work, copy: _Copy) -> None:
+    """Raises OSError."""
+    if exchange(copy.path, copy.file.path):
+        work.old.append(copy.path)
+        work.replaced = time.monotonic()
+    else:
+        os.replace(copy.path, copy.file.path)  # noqa: PTH105  (thousands of them)
+
+
+def _let_go(work: _Work) -> None:
+    """Removes the last batch's old files, if need be when nobody can be about to link them any more."""
+    left = work.replaced + _SECONDS_OF_A_CALL - time.monotonic()
+    if left > 0 and any(map(_has_no_other_name, work.old)):
+        time.sleep(left)
+    for old in work.old:
+        with suppress(OSError):  # The directory is to be removed with all that is in it.
+            os.unlink(old)  # noqa: PTH108  (thousands of them)
+    work.old = []
+
+
+def _has_no_other_name(file: str) -> bool:
+    try:
+        return os.lstat(file).st_nlink == 1
+    except OSError:
+        return False
 
 
 def _is_sound(work: _Work, copy: _Copy) -> bool:
