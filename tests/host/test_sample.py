@@ -65,6 +65,16 @@ def test_what_a_killed_one_left_is_removed_and_nobody_elses(tmp_path):
     give_up(living)
 
 
+def test_a_link_of_such_a_name_that_came_with_a_project_is_left_alone(tmp_path):
+    """What it leads to looks like a directory of ours, and may be the project itself."""
+    (tmp_path / "owner").touch()
+    (tmp_path / "work.py").write_text("mine")
+    (tmp_path / ".uv-link-doctor-00ff").symlink_to(".")
+    before = names(tmp_path)
+    measured((wheel(tmp_path / "archive", [10]),), tmp_path, tmp_path)
+    assert names(tmp_path) == sorted([*before, "archive"])
+
+
 def test_no_links_between_file_systems(tmp_path, other_filesystem):
     found = (wheel(other_filesystem / "archive", [10, 20]),)
     taken = measured(found, other_filesystem, tmp_path / "not" / "there")

@@ -50,10 +50,15 @@ def claim_new(parent: Path) -> Claim:
 
 
 def forsaken(parent: Path) -> Iterator[Claim]:
-    """What processes that died have left there, now ours; raises OSError where the parent cannot be listed."""
+    """What processes that died have left there, now ours; raises OSError where the parent cannot be listed.
+
+    A link of such a name is none of ours: it may have come with a project, and lead to what is dear to somebody.
+    """
     for name in filter(_NAME.match, os.listdir(parent)):  # noqa: PTH208  (names are all that is needed)
         path = parent / name
         with suppress(OSError):  # Another user's; no directory; not even begun, whose living maker makes another.
+            if path.is_symlink():
+                continue
             if found := _claim(path):
                 yield found
             else:
