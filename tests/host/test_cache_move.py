@@ -436,6 +436,31 @@ def test_ten_installs_in_a_loop_meanwhile(
     uv = uv_binary("newest")
     begun, ended = threading.Barrier(11), threading.Event()
     failed: list[str] = []
+def test_of_directories_that_nobody_may_write_to_nothing_is_left(tmp_path: Path, other_filesystem: Path):
+    """As builds and people leave them: a copy that was stopped goes, and so does one that is taken back."""
+    cache = large_cache(tmp_path / "cache", 300)
+    for folder in [*(cache / "archive-v0").iterdir()]:
+        folder.chmod(0o555)
+    places = [str(cache), str(other_filesystem / "uv")]
+    run = subprocess.run([*WITHOUT_PRIVILEGES, sys.executable, "-c", TAKEN_BACK, *places], text=True, check=False)
+    assert run.returncode == 0
+    assert list(other_filesystem.iterdir()) == []
+
+
+TAKEN_BACK = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+from uv_link_doctor.host.cache_move import MoveError, move, undo_move
+cache, destination = map(Path, sys.argv[1:])
+steps = []
+with suppress(MoveError):
+    move(cache, destination, on_step=steps.append, stop=lambda: any(it.phase == "writing" for it in steps))
+assert [it.phase for it in steps][-1] != "switching"
+undo_move(move(cache, destination))
+"""
+
+
     runs: list[int] = []
 
     def install(one: UvProject) -> None:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from uv_link_doctor.host.claims import OURS
+from uv_link_doctor.host.claims import OURS, remove_tree
 
 _THREADS = 2
 _BLOCK = 4096
@@ -289,7 +289,7 @@ def _remove_entry(entry: os.DirEntry[str] | None) -> None:
 def delete(path: Path) -> None:
     """Whatever has this name, if anything has."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_tree(os.fspath(path))
     else:
         path.unlink(missing_ok=True)
 

@@ -68,20 +68,38 @@ def forsaken(parent: Path) -> Iterator[Claim]:
 def give_up(claim: Claim) -> Path | None:
     """Removes the directory with all that is in it; the directory if that could not be, never an OSError.
 
-    The lock goes last, so that a directory without one is empty.
+    The file with the lock goes last, so that whatever is left is found to be forsaken.
     """
     with suppress(OSError), os.scandir(claim.path) as children:
         for child in children:
-            if child.is_dir(follow_symlinks=False):
-                shutil.rmtree(child.path, ignore_errors=True)
-            elif child.name != _OWNER:
-                with suppress(OSError):
+            with suppress(OSError):
+                if child.is_dir(follow_symlinks=False):
+                    remove_tree(child.path)
+                elif child.name != _OWNER:
                     os.unlink(child.path)  # noqa: PTH108  (thousands of them)
     os.close(claim.handle)  # Windows removes no file that is open.
     with suppress(OSError):
-        (claim.path / _OWNER).unlink()
-        claim.path.rmdir()
+        if os.listdir(claim.path) == [_OWNER]:  # noqa: PTH208  (as above)
+            (claim.path / _OWNER).unlink()
+            claim.path.rmdir()
     return claim.path if os.path.lexists(claim.path) else None
+
+
+def remove_tree(directory: str) -> None:
+    """Removes a directory with all that is in it, also out of directories in which nobody may write; raises OSError."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if os.path.lexists(directory):
+        with suppress(OSError):
+            _open_up(directory)
+        shutil.rmtree(directory)
+
+
+def _open_up(directory: str) -> None:
+    os.chmod(directory, 0o700)  # noqa: PTH101  (a string as it is)
+    with os.scandir(directory) as children:
+        for child in children:
+            if child.is_dir(follow_symlinks=False):
+                _open_up(child.path)
 
 
 def _claim(path: Path, create: int = 0) -> Claim | None:
