@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from kit.large_cache import large_cache
 from kit.mounts import BindMount, LoopMount
 from kit.privileges import WITHOUT_PRIVILEGES
 from kit.projects import MakeProject, UvProject
+from kit.refusing import RefusingFolder, refusing_mounted
 from kit.uv_versions import uv_binary
 
 from uv_link_doctor.host import cache_move
@@ -35,6 +37,12 @@ def filled(project: MakeProject) -> UvProject:
     for version in VERSIONS:
         assert made.run(uv_binary(version), "sync", "--reinstall").returncode == 0
     return made
+
+
+@pytest.fixture
+def refusing(tmp_path: Path) -> Iterator[RefusingFolder]:
+    with refusing_mounted(tmp_path / "refusing") as folder:
+        yield folder
 
 
 def cache_of(made: UvProject) -> Path:
@@ -515,6 +523,53 @@ def test_names_that_break(filled: UvProject, tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text('# /// script\n# dependencies = ["idna"]\n# ///\nimport idna\n')
     assert filled.run(uv, "run", script).returncode == 0
+def test_what_uv_makes_and_removes_meanwhile_is_no_obstacle(tmp_path: Path, other_filesystem: Path):
+    """uv fills directories of its own at the cache's top, and writes each small file beside its place."""
+    cache = large_cache(tmp_path / "cache", 300)
+    for number in range(400):
+        (cache / "wheels-v5" / "pypi" / f"p{number}").mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", WRITES, cache]) as uv:
+        try:
+            for number in range(15):
+                move(cache, other_filesystem / f"uv{number}")
+        finally:
+            uv.kill()
+
+
+WRITES = """
+import fcntl, os, sys, time
+from itertools import count
+from pathlib import Path
+
+cache = Path(sys.argv[1])
+for number in count():
+    time.sleep(0.01)
+    with open(cache / ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        for place in range(40):
+            folder = cache / "wheels-v5" / "pypi" / f"p{(number * 40 + place) % 400}"
+            (folder / ".tmpX").touch()
+            os.replace(folder / ".tmpX", folder / "simple.http")
+            temporary = cache / f".tmp{place}"
+            temporary.mkdir()
+            (temporary / "file").touch()
+            (temporary / "file").unlink()
+            temporary.rmdir()
+"""
+
+
+def test_without_hard_links_uv_is_waited_for_too(refusing: RefusingFolder):
+    cache = large_cache(refusing.cache / "uv", 300)
+    refusing.refuse(1, ("link", "*"))
+    with ExitStack() as stack:
+        stack.enter_context(cache_lock(cache, exclusive=False, seconds=0))
+        threading.Timer(2, stack.pop_all().close).start()
+        steps: list[Step] = []
+        assert move(cache, cache.with_name("new"), seconds=20, on_step=steps.append).how == "renamed"
+    assert steps[0].phase == "waiting"
+    assert strays(cache.with_name("new")) == []
+
+
     assert filled.run(uv, "run", "--no-project", "--with", "idna", "python", "-c", "").returncode == 0
     assert names_that_break(cache, [filled.environment]) == names_that_break(cache)
     found = [str(it.path.relative_to(cache)) for it in names_that_break(cache)]

@@ -31,9 +31,12 @@ def alone(cache: Path, *, seconds: float, stop: Callable[[], bool], on_wait: Cal
             if stop() or seconds <= _POLITE_SECONDS:
                 raise
             left = seconds - _POLITE_SECONDS
+            held_back = False
             if os.link in os.supports_dir_fd:
-                stack.enter_context(_queue(cache, left, stop))
-            else:
+                with suppress(OSError):  # A file system without hard links.
+                    stack.enter_context(_queue(cache, left, stop))
+                    held_back = True
+            if not held_back:
                 stack.enter_context(cache_lock(cache, exclusive=True, seconds=left, stop=stop))
         except OSError as error:
             unless_read_only(error)

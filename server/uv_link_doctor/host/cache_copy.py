@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,7 +116,19 @@ def _whole_directory(work: Copying, directory: str, fresh: bool) -> tuple[int, i
 
 
 def _one_directory(work: Copying, directory: str, fresh: bool) -> _Level:  # noqa: FBT001  (as above)
-    """Everything in a directory but what is in the directories below it, which are made."""
+    """Everything in a directory but what is in the directories below it, which are made.
+
+    What a uv at work removes meanwhile counts as a change, so that another pass takes it out of the copy, too.
+    """
+    try:
+        return _one_that_is_there(work, directory, fresh=fresh)
+    except FileNotFoundError:
+        if not directory or os.path.lexists(f"{work.cache}/{directory}"):
+            raise
+        return _Level(changed=1)
+
+
+def _one_that_is_there(work: Copying, directory: str, *, fresh: bool) -> _Level:
     source, target = (f"{work.cache}/{directory}", f"{work.copy}/{directory}") if directory else (work.cache, work.copy)
     done = _Level()
     own = os.lstat(source)
@@ -132,7 +145,7 @@ def _one_directory(work: Copying, directory: str, fresh: bool) -> _Level:  # noq
             old = there.pop(name, None)
             path, inner = f"{target}/{name}", f"{directory}/{name}" if directory else name
             if entry.is_symlink():
-                done.changed += _copy_link(work, entry.path, path, inner, old)
+                done.changed += _unless_gone(entry, _copy_link, work, entry.path, path, inner, old)
             elif entry.is_dir(follow_symlinks=False):
                 new = not (old and old.is_dir(follow_symlinks=False))
                 if new:
@@ -142,12 +155,22 @@ def _one_directory(work: Copying, directory: str, fresh: bool) -> _Level:  # noq
             elif entry.is_file(follow_symlinks=False):
                 done.files += 1
                 if not (settled and old and old.is_file(follow_symlinks=False)):
-                    done.changed += _file(work, entry, directory, here, old)
+                    done.changed += _unless_gone(entry, _file, work, entry, directory, here, old)
     for stray in there.values():
         _remove_entry(stray)
         done.changed += 1
     _settle_directory(target, own)
     return done
+
+
+def _unless_gone(entry: os.DirEntry[str], copy: Callable[..., int], *arguments: object) -> int:
+    """What it comes to to copy an entry; one change where there is none any more."""
+    try:
+        return copy(*arguments)
+    except FileNotFoundError:
+        if os.path.lexists(entry.path):
+            raise
+        return 1
 
 
 def _file(work: Copying, entry: os.DirEntry[str], directory: str, here: set[int], old: os.DirEntry[str] | None) -> int:
@@ -171,16 +194,18 @@ def _link_again(work: Copying) -> int:
     changed = 0
     for directory, name, inode in work.again:
         first = work.first[inode]
-        with os.scandir(f"{work.cache}/{first}") as entries:
+        own = twin = None
+        with suppress(FileNotFoundError), os.scandir(f"{work.cache}/{first}") as entries:
+            own = os.lstat(f"{work.cache}/{directory}")
             twin = next((it.name for it in entries if it.inode() == inode), None)
-        if twin is None:
-            continue  # Gone meanwhile; the next pass sees it.
+        if own is None or twin is None:
+            changed += 1  # Gone meanwhile; the next pass sees it.
+            continue
         here = f"{work.copy}/{directory}"
         target = Path(here, name)
         if target.exists() and target.samefile(f"{work.copy}/{first}/{twin}"):
             continue
         delete(target)
-        own = os.lstat(f"{work.cache}/{directory}")
         os.link(f"{work.copy}/{first}/{twin}", target)
         _settle_directory(here, own)
         changed += 1
@@ -348,13 +373,14 @@ def weigh(cache: Path, *, stop: Callable[[], bool] | None = None) -> Size:
     level = [os.fspath(cache)]
     while level and not (stop and stop()):
         size += _BLOCK
-        with os.scandir(level.pop()) as entries:
+        with suppress(FileNotFoundError), os.scandir(level.pop()) as entries:  # A uv at work has removed it.
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     level.append(entry.path)
-                else:
-                    files += 1
+                    continue
+                with suppress(FileNotFoundError):
                     size += -(-entry.stat(follow_symlinks=False).st_size // _BLOCK) * _BLOCK
+                    files += 1
     return Size(files=files, size=size)
 
 
