@@ -134,6 +134,14 @@ def test_undo_of_a_rename(filled: UvProject, tmp_path: Path, monkeypatch: pytest
     serves(filled, cache)
 
 
+def test_an_undo_that_was_killed_at_the_last_leaves_no_link_to_itself(tmp_path: Path):
+    moved = move(large_cache(tmp_path / "cache", 300), tmp_path / "uv")
+    undo_move(moved)
+    moved.destination.symlink_to(moved.destination)
+    undo_move(moved)
+    assert [it.name for it in tmp_path.iterdir()] == ["cache"]
+
+
 def test_where_the_file_system_takes_no_notice_of_the_flag_to_exchange(cloud_folder: MountCloud, project: MakeProject):
     """As many FUSE servers do: it refuses a plain rename of the cache over the link."""
     folder = cloud_folder()
@@ -218,6 +226,17 @@ def test_bad_destinations(filled: UvProject, tmp_path: Path, name: str, number: 
         move(cache_of(filled), tmp_path / name)
     assert caught.value.os_error in {number, 22}
     assert contents(cache_of(filled)) == before
+
+
+def test_a_mount_point_takes_no_other_name(tmp_path: Path, bind_mount: BindMount):
+    cache = large_cache(tmp_path / "cache", 300)
+    (tmp_path / "disk").mkdir()
+    place = bind_mount(tmp_path / "disk")
+    steps: list[Step] = []
+    with pytest.raises(MoveError, match="a file system is mounted there") as caught:
+        move(cache, place, on_step=steps.append)
+    assert (caught.value.os_error, steps) == (16, []), "before anything was copied"
+    move(cache, place / "uv")
 
 
 # --- Killed ---------------------------------------------------------------------------------------------------------
@@ -417,6 +436,31 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, other_filesystem: Path):
     assert list(other_filesystem.iterdir()) == []
 
 
+def test_of_directories_that_nobody_may_write_to_nothing_is_left(tmp_path: Path, other_filesystem: Path):
+    """As builds and people leave them: a copy that was stopped goes, and so does one that is taken back."""
+    cache = large_cache(tmp_path / "cache", 300)
+    for folder in [*(cache / "archive-v0").iterdir()]:
+        folder.chmod(0o555)
+    places = [str(cache), str(other_filesystem / "uv")]
+    run = subprocess.run([*WITHOUT_PRIVILEGES, sys.executable, "-c", TAKEN_BACK, *places], text=True, check=False)
+    assert run.returncode == 0
+    assert list(other_filesystem.iterdir()) == []
+
+
+TAKEN_BACK = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+from uv_link_doctor.host.cache_move import MoveError, move, undo_move
+cache, destination = map(Path, sys.argv[1:])
+steps = []
+with suppress(MoveError):
+    move(cache, destination, on_step=steps.append, stop=lambda: any(it.phase == "writing" for it in steps))
+assert [it.phase for it in steps][-1] != "switching"
+undo_move(move(cache, destination))
+"""
+
+
 @pytest.mark.parametrize("place", ["same", "other"])
 def test_told_to_stop(tmp_path: Path, other_filesystem: Path, place: str):
     cache = large_cache(tmp_path / "cache", 300)
@@ -444,31 +488,6 @@ def test_ten_installs_in_a_loop_meanwhile(
     uv = uv_binary("newest")
     begun, ended = threading.Barrier(11), threading.Event()
     failed: list[str] = []
-def test_of_directories_that_nobody_may_write_to_nothing_is_left(tmp_path: Path, other_filesystem: Path):
-    """As builds and people leave them: a copy that was stopped goes, and so does one that is taken back."""
-    cache = large_cache(tmp_path / "cache", 300)
-    for folder in [*(cache / "archive-v0").iterdir()]:
-        folder.chmod(0o555)
-    places = [str(cache), str(other_filesystem / "uv")]
-    run = subprocess.run([*WITHOUT_PRIVILEGES, sys.executable, "-c", TAKEN_BACK, *places], text=True, check=False)
-    assert run.returncode == 0
-    assert list(other_filesystem.iterdir()) == []
-
-
-TAKEN_BACK = """
-import sys
-from contextlib import suppress
-from pathlib import Path
-from uv_link_doctor.host.cache_move import MoveError, move, undo_move
-cache, destination = map(Path, sys.argv[1:])
-steps = []
-with suppress(MoveError):
-    move(cache, destination, on_step=steps.append, stop=lambda: any(it.phase == "writing" for it in steps))
-assert [it.phase for it in steps][-1] != "switching"
-undo_move(move(cache, destination))
-"""
-
-
     runs: list[int] = []
 
     def install(one: UvProject) -> None:
@@ -504,25 +523,6 @@ undo_move(move(cache, destination))
     assert strays(cache.parent, destination.parent, destination) == []
 
 
-def test_a_uv_that_has_the_cache_all_the_time_is_waited_for_only_so_long(filled: UvProject, tmp_path: Path):
-    cache = cache_of(filled)
-    lock = (cache / ".lock").stat().st_ino
-    with cache_lock(cache, exclusive=False, seconds=0):
-        with pytest.raises(MoveError, match="at work"):
-            move(cache, tmp_path / "uv", seconds=1.2)
-        assert (cache / ".lock").stat().st_ino == lock
-        assert strays(cache) == []
-    move(cache, tmp_path / "uv")
-
-
-# --- What breaks -------------------------------------------------------------------------------
-
-
-def test_names_that_break(filled: UvProject, tmp_path: Path):
-    cache, uv = cache_of(filled), uv_binary("newest")
-    script = tmp_path / "script.py"
-    script.write_text('# /// script\n# dependencies = ["idna"]\n# ///\nimport idna\n')
-    assert filled.run(uv, "run", script).returncode == 0
 def test_what_uv_makes_and_removes_meanwhile_is_no_obstacle(tmp_path: Path, other_filesystem: Path):
     """uv fills directories of its own at the cache's top, and writes each small file beside its place."""
     cache = large_cache(tmp_path / "cache", 300)
@@ -570,6 +570,25 @@ def test_without_hard_links_uv_is_waited_for_too(refusing: RefusingFolder):
     assert strays(cache.with_name("new")) == []
 
 
+def test_a_uv_that_has_the_cache_all_the_time_is_waited_for_only_so_long(filled: UvProject, tmp_path: Path):
+    cache = cache_of(filled)
+    lock = (cache / ".lock").stat().st_ino
+    with cache_lock(cache, exclusive=False, seconds=0):
+        with pytest.raises(MoveError, match="at work"):
+            move(cache, tmp_path / "uv", seconds=1.2)
+        assert (cache / ".lock").stat().st_ino == lock
+        assert strays(cache) == []
+    move(cache, tmp_path / "uv")
+
+
+# --- What breaks -------------------------------------------------------------------------------
+
+
+def test_names_that_break(filled: UvProject, tmp_path: Path):
+    cache, uv = cache_of(filled), uv_binary("newest")
+    script = tmp_path / "script.py"
+    script.write_text('# /// script\n# dependencies = ["idna"]\n# ///\nimport idna\n')
+    assert filled.run(uv, "run", script).returncode == 0
     assert filled.run(uv, "run", "--no-project", "--with", "idna", "python", "-c", "").returncode == 0
     assert names_that_break(cache, [filled.environment]) == names_that_break(cache)
     found = [str(it.path.relative_to(cache)) for it in names_that_break(cache)]

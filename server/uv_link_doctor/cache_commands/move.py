@@ -29,7 +29,7 @@ from uv_link_doctor.host.cache_copy import inside, weigh
 from uv_link_doctor.host.cache_environments import names_that_break, tool_environments
 from uv_link_doctor.host.cache_move import Moved
 from uv_link_doctor.host.homes import is_a_rename
-from uv_link_doctor.host.mounts import nearest_directory
+from uv_link_doctor.host.mounts import is_mount_point, nearest_directory
 from uv_link_doctor.host.places import place
 from uv_link_doctor.project import subject_of
 from uv_link_doctor.terminal import agree, show_changes, stopped_by_signals, tell
@@ -155,6 +155,9 @@ def _refuse_bad_destination(old: Path, new: Path, *, empty: bool) -> None:
                 f"there is another cache at `{new}`", "`--empty` uses it, and leaves the old one as it is"
             )
     elif taken:
+    if not empty and real_new != real_old and new.is_dir() and is_mount_point(Path(real_new)):
+        message = f"`{new}` is where a file system is mounted, so that the cache cannot take its name"
+        raise DoctorError(message, f"name a directory in it, such as `{new / 'uv'}`")
         raise DoctorError(f"there is something else at `{new}`", "name a place that does not exist, or is empty")
 
 

@@ -34,6 +34,7 @@ from uv_link_doctor.host.cache_copy import (
 from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock
 from uv_link_doctor.host.claims import Claim, claim_new, forsaken, give_up, new_name
 from uv_link_doctor.host.exchange import exchange
+from uv_link_doctor.host.mounts import is_mount_point
 from uv_link_doctor.host.places import try_links
 
 Phase = Literal["waiting", "weighing", "copying", "checking", "writing", "switching", "relinking", "removing"]
@@ -120,6 +121,7 @@ def move(
         if (finished := _finished_before(order)) is not None:
             return finished
         _refuse_bad_destination(order)
+        _refuse_mount_point(destination)
         made += [it for it in (destination.parent, *destination.parent.parents) if not it.exists()]
         destination.parent.mkdir(parents=True, exist_ok=True)
         same = cache.stat().st_dev == destination.parent.stat().st_dev
@@ -179,6 +181,8 @@ def undo_move(
     """
     if not moved.destination.is_dir():
         with suppress(OSError):
+            if _is_unfinished(moved.destination):
+                moved.destination.unlink()  # By a predecessor, who was killed when all was done but this.
             if moved.cache.is_symlink() and moved.cache.readlink() == moved.destination:
                 moved.cache.unlink()  # It leads nowhere any more, and uv would stumble over it.
             _clear(moved.destination.parent)  # What a copy came to that was killed.
@@ -535,6 +539,11 @@ def _refuse_bad_destination(order: _Order) -> None:
     back = destination.is_symlink()
     if not back and os.path.lexists(destination) and not is_empty_directory(destination):
         raise MoveError("something else is at the destination", os_error=errno.EEXIST, path=destination)
+
+
+def _refuse_mount_point(destination: Path) -> None:
+    if destination.is_dir() and is_mount_point(destination):
+        raise MoveError("a file system is mounted there", os_error=errno.EBUSY, path=destination)
 
 
 def is_empty_directory(path: Path) -> bool:

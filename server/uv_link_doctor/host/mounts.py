@@ -67,6 +67,11 @@ def find_mount(table: str, mount_id: int) -> Mount | None:
     )
 
 
+def is_mount_point(path: Path) -> bool:
+    """Whether a file system, or a folder of one, is mounted there, so that nothing can take the path's name."""
+    return not path.is_symlink() and (os.path.ismount(path) or mount_of(path) != mount_of(path.parent))
+
+
 def nearest_directory(path: Path) -> Path:
     """The path itself or its nearest ancestor that is a directory, absolute, with symbolic links as they are."""
     path = path.absolute()
