@@ -433,6 +433,17 @@ def test_a_link_that_another_process_is_about_to_make_to_an_old_file_can_be_made
         os.close(it)
 
 
+def test_a_damaged_file_that_nobody_may_write_to_is_not_in_the_way_of_the_next_batch(filled):
+    store = cache(filled)
+    (damaged,) = store.glob("archive-v*/*/certifi/core.py")
+    damaged.write_bytes(damaged.read_bytes()[::-1])
+    damaged.chmod(0o444)
+    with repairing(store, "everything", wrapper=(*WITHOUT_PRIVILEGES,)) as process:
+        *_, last = steps(process)
+    obstacle, left = json.loads(last)
+    assert (obstacle, left) == (None, [])
+
+
 def test_ten_uvs_install_during_repairs_and_none_fails(project, uv_binary, other_filesystem):
     """Half of them into new folders, half by syncing a project afresh."""
     uv = uv_binary("newest")
