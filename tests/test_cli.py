@@ -92,6 +92,10 @@ def test_retry_copy_is_remembered_and_can_be_undone(run):
     assert (remembered.returncode, findings(remembered)) == (0, [])
     mode = json.loads(remembered.stdout)["settings"]["link_mode"]
     assert (mode["value"], mode["origin"]["kind"]) == ("copy", "command-line")
+    sentence = "our runs in this project use the link mode in force again"
+    dry = run("fix", "--undo", "--dry-run")
+    assert (dry.returncode, dry.stdout) == (0, f"would change: {sentence}\n")
+    assert json.loads(run("fix", "--undo", "--dry-run", "--json").stdout)["would_undo"] == [sentence]
     assert run("fix", "--undo").returncode == 0
     run.example.run("rm", "-rf", example.environment)
     assert run("sync").returncode == 1

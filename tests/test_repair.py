@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit.fake_uv import Answer, FakeUv
 from kit.projects import UvProject
 
 from uv_link_doctor import doctor, journal, repair
-from uv_link_doctor.engine.model import DoctorError, Examination, Remedy, RemedyKind, TextEdit, Verdict
+from uv_link_doctor.engine.model import DoctorError, Examination, Places, Remedy, RemedyKind, TextEdit, Verdict
 from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.host import Host, local_host, state
 from uv_link_doctor.options import Options
@@ -366,24 +367,79 @@ async def test_the_last_change_is_taken_back_first(told):
     assert raised.value.hint == "only changes that `fix --apply` made can be undone"
 
 
-@pytest.mark.parametrize("change", ["\n# mine\n", None], ids=["changed", "removed"])
-async def test_a_file_that_somebody_changed_is_left_alone(change, told):
+@pytest.mark.parametrize(
+    ("before", "changed", "after"),
+    [
+        ("# a\n", 'link-mode = "copy"\n# a\n# mine\n', "# a\n# mine\n"),
+        (
+            'link-mode = "clone"  # a\n',
+            'link-mode = "copy"  # a\noffline = true\n',
+            'link-mode = "clone"  # a\noffline = true\n',
+        ),
+        ('link-mode = "clone"\n', "offline = true\n", "offline = true\n"),
+        ('link-mode = "clone"\n', None, None),
+    ],
+    ids=["more below", "a comment", "taken out", "removed"],
+)
+async def test_what_was_written_is_taken_out_of_a_file_that_somebody_changed(before, changed, after, told):
     patient = told(COPIES, with_copies(GOES_WELL), goes_wrong(LASTING))
     setting = patient.project.root / "uv.toml"
-    setting.write_text("")
+    setting.write_text(before)
     await patient.apply(await patient.sync(), RemedyKind.SET_LINK_MODE)
-    journal = patient.state.journal
-    if change is None:
-        setting.unlink()
-    else:
-        setting.write_text(setting.read_text() + change)
-    before = setting.read_text() if setting.exists() else None
+    setting.unlink()
+    if changed is not None:
+        setting.write_text(changed)
+    assert await patient.undo() == f"`{setting}` has nothing of what was written to it any more"
+    assert (setting.read_text() if setting.exists() else None) == after
+    assert patient.state.journal == ()
+
+
+async def test_after_an_undo_by_hand_the_remedies_before_can_be_taken_back(told):
+    patient = told(COPIES, with_copies(GOES_WELL), goes_wrong(LASTING))
+    found = await patient.sync()
+    await patient.apply(found, RemedyKind.RETRY_COPY)
+    text = patient.project.manifest.read_text()
+    await patient.apply(found, RemedyKind.SET_LINK_MODE)
+    patient.project.manifest.write_text(patient.project.manifest.read_text().replace("httpx", "idna"))
+    await patient.undo()
+    assert patient.project.manifest.read_text() == text.replace("httpx", "idna")
+    assert "link mode in force" in await patient.undo()
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("pyproject.toml", "offline = true\n"), ("uv.toml", '[pip]\nlink-mode = "copy"\n')],
+    ids=["more below its header", "twice"],
+)
+async def test_where_it_is_not_safe_to_take_it_out_the_file_is_left_alone(name, more, told):
+    patient = told(COPIES, with_copies(GOES_WELL), goes_wrong(LASTING))
+    setting = patient.project.root / name
+    with setting.open("a"):
+        pass
+    await patient.apply(await patient.sync(), RemedyKind.SET_LINK_MODE)
+    journal, text = patient.state.journal, f"{setting.read_text()}{more}"
+    assert 'link-mode = "copy"' in text
+    setting.write_text(text)
     with pytest.raises(DoctorError) as raised:
         await patient.undo()
     assert raised.value.message == f"`{setting}` has been changed since"
     assert raised.value.hint == "take the setting out by hand, if it is still there"
-    assert (setting.read_text() if setting.exists() else None) == before
+    assert setting.read_text() == text
     assert patient.state.journal == journal
+
+
+async def test_a_change_of_somebody_else_during_a_look_is_kept(told):
+    """A repair in a terminal goes on while an editor looks at what its run said."""
+    patient = told(goes_wrong(LASTING))
+    step = state.Step(kind="set-link-mode", path="/uv.toml", after="new")
+
+    def places(*arguments: Path, **more: Any) -> Places:
+        journal.note(patient.project.root, patient.host, step)
+        return local_host().places(*arguments, **more)
+
+    await doctor.examine(patient.project.manifest, replace(patient.host, places=places), patient.options)
+    assert patient.state.last_failure is not None
+    assert patient.state.journal == (step,)
 
 
 async def test_what_could_not_be_written_leaves_nothing_to_undo(told):
@@ -467,15 +523,15 @@ def test_a_remedy_that_is_carried_out_again_has_its_steps_once(told):
     told_how = replace(steps[1], how="copied kept")
     assert [journal.note(root, host, it) for it in (told_how, steps[2])] == [False] * 2
     assert patient.state.journal == (steps[0], told_how, steps[2])
-    assert all(journal.has(root, host, it) for it in (steps[1], told_how))
+    assert all(journal.found(root, host, it) for it in (steps[1], told_how))
     with pytest.raises(ZeroDivisionError), journal.noted(root, host, steps[1]):
         raise ZeroDivisionError
     assert len(patient.state.journal) == 3, "what a predecessor did is not forgotten"
     another = replace(steps[1], destination="/elsewhere")
     with suppress(ZeroDivisionError), journal.noted(root, host, another):
-        assert journal.has(root, host, another)
+        assert journal.found(root, host, another)
         raise ZeroDivisionError
-    assert not journal.has(root, host, another), "what was not done is no step"
+    assert not journal.found(root, host, another), "what was not done is no step"
     assert journal.note(root, host, steps[0]), "it is another remedy's again"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -82,9 +83,12 @@ def move_cache(
     """
     cache, destination = cache_move.ends(cache, destination)
     step = _moving(cache, destination)
-    unfinished = subject is not None and journal.has(subject, host, step)
+    before = journal.found(subject, host, step) if subject else None
+    unfinished = before is not None
     if empty and cache_move.is_cache(destination) and not unfinished:
         return None
+    if os.path.realpath(cache) == os.path.realpath(destination) and (before is None or before.how == journal.NOT_MOVED):
+        step = replace(step, how=journal.NOT_MOVED)  # Somebody's own link leads there.
     with journal.noted(subject, host, step) if subject else nullcontext():
         try:
             if not unfinished:
@@ -94,10 +98,13 @@ def move_cache(
             else:
                 moved = cache_move.move(cache, destination, on_step=_progress(tell), stop=stop)
         except MoveError as error:
-            if not (unfinished and error.os_error == errno.EEXIST and stems_from(destination, cache)):
+            begun = empty and cache_move.is_cache(destination)
+            if not (before and error.os_error == errno.EEXIST and (begun or stems_from(destination, cache))):
                 raise _not_moved(error) from error
             # Before the kill; the old one has been used since.
             moved = Moved(cache=cache, destination=destination, how="copied", old="kept")
+            if begun and not stems_from(destination, cache):
+                step = replace(step, how=before.how or journal.NOT_MOVED)
     if subject:
         made = cache_move.made(destination)
         journal.note(subject, host, replace(step, how=f"{moved.how} {moved.old} {made}"))
@@ -106,7 +113,9 @@ def move_cache(
 
 def is_unfinished(cache: Path, destination: Path, host: Host, *, subject: Path | None) -> bool:
     """Whether a predecessor has begun this move, by the journal; what is at the destination is ours then."""
-    return subject is not None and journal.has(subject, host, _moving(*cache_move.ends(cache, destination)))
+    if subject is None:
+        return False
+    return journal.found(subject, host, _moving(*cache_move.ends(cache, destination))) is not None
 
 
 def _moving(cache: Path, destination: Path) -> state.Step:

@@ -80,6 +80,11 @@ async def fix(options: argparse.Namespace, host: Host) -> int:
     if options.undo:
         done = await journal.undo(options.path, host)
         print(json.dumps({"schema": report.SCHEMA, "undone": done}) if options.json else f"Undone: {done}")
+    if options.undo and options.dry_run:
+        changes = journal.would_undo(options.path, host)
+        lines = [f"would change: {change}" for change in changes]
+        print(json.dumps({"schema": report.SCHEMA, "would_undo": changes}) if options.json else "\n".join(lines))
+        return OK
         return OK
     found = await doctor.check(options.path, host, Options())
     if any(finding.code is Code.UV_MISSING for finding in found.findings):

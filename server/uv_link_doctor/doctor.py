@@ -435,11 +435,11 @@ def _remember_choice(case: Case) -> None:
     remembered = state.load(case.host.state, case.project.subject)
     if not remembered.chosen:
         with suppress(OSError):  # Without it, a save goes on doing less.
-            state.save(case.host.state, replace(remembered, chosen=True))
+            state.change(case.host.state, case.project.subject, lambda now: replace(now, chosen=True))
 
 
 def _remember_failure(said: Transcript | None, remembered: state.ProjectState, case: Case, *, keep: bool) -> None:
     """Remembers a run with failures; forgets the one before after a clean run, unless it is to be kept."""
     if remembered.last_failure != said and not (said is None and keep):
         with suppress(OSError):  # Without it, only a later `check` knows less.
-            state.save(case.host.state, replace(remembered, last_failure=said))
+            state.change(case.host.state, case.project.subject, lambda now: replace(now, last_failure=said))

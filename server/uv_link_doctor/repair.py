@@ -151,11 +151,14 @@ def _broken(case: Case) -> tuple[str, ...]:
 
 def _remember_copy(work: _Work, finding: Finding) -> None:
     """Our runs in this project go on using copies; told once in the journal."""
-    subject, cause = work.case.project.subject, finding.cause
-    remembered = state.load(work.case.host.state, subject)
-    steps = () if remembered.copy_because else (state.Step(kind=work.remedy.kind.value),)
-    remembered = replace(remembered, copy_because=cause.value if cause else None)
-    journal.save(replace(remembered, journal=(*remembered.journal, *steps)), work.case.host)
+    cause = finding.cause
+
+    def remembering(remembered: state.ProjectState) -> state.ProjectState:
+        steps = () if remembered.copy_because else (state.Step(kind=work.remedy.kind.value),)
+        because = cause.value if cause else None
+        return replace(remembered, copy_because=because, journal=(*remembered.journal, *steps))
+
+    journal.change(work.case.project.subject, work.case.host, remembering)
 
 
 # --- what each remedy does before the run -------------------------------------------------

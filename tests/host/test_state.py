@@ -13,7 +13,7 @@ from kit.privileges import WITHOUT_PRIVILEGES
 
 from uv_link_doctor.engine.model import DoctorError, Span, TextEdit, Transcript
 from uv_link_doctor.host import edit, read_text, state
-from uv_link_doctor.host.state import ProjectState, Step, clear_unfinished, load, save, write_atomically
+from uv_link_doctor.host.state import ProjectState, Step, change, clear_unfinished, load, save, write_atomically
 
 ROOT = Path("/home/ana/app")
 SAID = Transcript(command=("uv", "sync"), exit_code=2, stdout="", stderr="error: é😀 \ufffd\n", seconds=0.25)
@@ -133,6 +133,35 @@ def test_a_directory_in_its_place_counts_as_none_and_is_not_overwritten(director
     assert list(path.parent.iterdir()) == [path]
 
 
+CHANGES = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from uv_link_doctor.host.state import Step, change
+
+directory, name = Path(sys.argv[1]), sys.argv[2]
+for number in range(40):
+    step = Step(kind=f"{name}{number}")
+    change(directory, Path("/home/ana/app"), lambda now: replace(now, journal=(*now.journal, step)))
+"""
+
+
+def test_two_processes_lose_nothing_of_each_other(directory):
+    command = [sys.executable, "-c", CHANGES, str(directory)]
+    with subprocess.Popen([*command, "a"]) as one, subprocess.Popen([*command, "b"]) as other:
+        assert (one.wait(), other.wait()) == (0, 0)
+    assert sorted(it.kind for it in load(directory, ROOT).journal) == sorted(f"{n}{i}" for n in "ab" for i in range(40))
+
+
+def test_what_killed_writers_left_goes_with_the_next_change(directory):
+    save(directory, STATES["copies"])
+    left = only_file(directory).with_name(f".{only_file(directory).name}.uv-link-doctor-abc")
+    left.touch()
+    change(directory, ROOT, lambda now: replace(now, chosen=True))
+    assert not left.exists()
+    assert load(directory, ROOT) == replace(STATES["copies"], chosen=True)
+
+
 # --- whole or not at all --------------------------------------------------------------------
 
 KILLED_AT_EVERY_STEP = """
@@ -220,6 +249,25 @@ def test_the_mode_is_kept(mode, tmp_path):
     assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (mode, b"new")
 
 
+def test_an_owner_keeps_what_somebody_else_has_edited(tmp_path):
+    if os.geteuid():
+        pytest.skip("only root may write for others")
+    path = tmp_path / "pyproject.toml"
+    path.write_bytes(b"old")
+    os.chown(path, 1000, 1001)
+    write_atomically(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (1000, 1001)
+
+
+async def test_a_new_file_is_for_everyone_whom_the_umask_lets_in(tmp_path):
+    before = os.umask(0o027)
+    try:
+        assert await edit(tmp_path / "uv.toml", TextEdit(Span(0, 0), "link-mode = 'copy'\n"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "uv.toml").stat().st_mode) == 0o640
+
+
 UNPRIVILEGED = """
 import sys
 from pathlib import Path
@@ -251,6 +299,17 @@ def test_a_directory_that_may_not_be_written_raises_and_keeps_what_is_there(exis
 def test_the_state_lies_in_the_users_own_place(monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", "/home/ana/.state")
     assert state.state_directory() == Path("/home/ana/.state/uv-link-doctor")
+
+
+def test_without_a_home_it_says_so(monkeypatch):
+    def unknown(*_: object, **__: object) -> Path:
+        raise RuntimeError
+
+    for answer in (unknown, lambda *_, **__: Path("~/.local/state/uv-link-doctor")):
+        monkeypatch.setattr("platformdirs.user_state_path", answer)
+        with pytest.raises(DoctorError) as raised:
+            state.state_directory()
+        assert raised.value.message == "it is not known where your home directory is"
 
 
 # --- reading and editing on this machine ----------------------------------------------------

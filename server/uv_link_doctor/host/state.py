@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from glob import escape
 from pathlib import Path
 
-from uv_link_doctor.engine.model import Transcript
+from uv_link_doctor.engine.model import DoctorError, Transcript
+from uv_link_doctor.host.cache_lock import CacheBusyError, cache_lock
 
 _UNFINISHED = ".uv-link-doctor-"
 _KEPT_STDERR = 65536
@@ -53,10 +55,14 @@ class ProjectState:
 
 
 def state_directory() -> Path:
-    """Where the state lives: platformdirs' user state directory (`XDG_STATE_HOME` on Linux)."""
+    """Where the state lives: platformdirs' user state directory (`XDG_STATE_HOME` on Linux); raises DoctorError."""
     import platformdirs  # noqa: PLC0415  (5 ms that the answer to `initialize` need not wait for)
 
-    return platformdirs.user_state_path("uv-link-doctor", appauthor=False)
+    with suppress(RuntimeError):  # A user whom the system does not know, as containers have them.
+        found = platformdirs.user_state_path("uv-link-doctor", appauthor=False)
+        if found.is_absolute():
+            return found
+    raise DoctorError("it is not known where your home directory is", "set the variable `HOME`")
 
 
 def load(directory: Path, root: Path) -> ProjectState:
@@ -79,27 +85,61 @@ def save(directory: Path, state: ProjectState) -> None:
         short = replace(state.last_failure, stdout="", stderr=state.last_failure.stderr[-_KEPT_STDERR:])
         state = replace(state, last_failure=short)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(state), indent=1).encode())
+    write_atomically(path, json.dumps(asdict(state), indent=1).encode(), private=True)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces the file's content in one step, keeping its mode; a kill leaves the old or the new. Raises OSError.
+def change(directory: Path, root: Path, by: Callable[[ProjectState], ProjectState]) -> ProjectState:
+    """Changes the state of a project as it is now, whoever has changed it since somebody looked; raises OSError.
 
-    A symbolic link stays one: the file it leads to is replaced.
+    Processes take turns; one that does not get its turn in time, or where files have no locks, does without.
+    """
+    folder = directory / "projects"
+    with ExitStack() as stack:
+        with suppress(OSError, CacheBusyError):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(cache_lock(folder, exclusive=True, seconds=_SECONDS_AT_MOST))
+            clear_unfinished(_file(directory, Path(os.path.realpath(root))))
+        changed = by(load(directory, root))
+        save(directory, changed)
+    return changed
+
+
+_SECONDS_AT_MOST = 2.0
+"""To wait for who writes a few kilobytes."""
+
+
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Replaces the file's content in one step, keeping its owner and mode; a kill leaves the old or the new.
+
+    A new file is made as any program makes one, for nobody else's eyes if it is `private`. A symbolic link stays one:
+    the file it leads to is replaced. Raises OSError.
     """
     path = path.resolve()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}")
+    before = path.stat() if path.exists() else None
+    handle, temporary = _temporary(path, private=private or before is not None)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            Path(temporary).chmod(path.stat().st_mode)
+        if before is not None:
+            if hasattr(os, "chown"):
+                with suppress(OSError):  # Who may not give it away may write to it by its mode.
+                    os.chown(temporary, before.st_uid, before.st_gid)
+            Path(temporary).chmod(before.st_mode)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _temporary(path: Path, *, private: bool) -> tuple[int, str]:
+    """An open file beside the path, and its name; raises OSError."""
+    prefix = f".{path.name}{_UNFINISHED}"
+    if private:
+        return tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    temporary = str(path.parent / f"{prefix}{os.urandom(8).hex()}")
+    return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666), temporary
 
 
 def clear_unfinished(path: Path) -> None:
