@@ -440,6 +440,9 @@ def test_the_cache_is_moved_and_uv_says_so(by_default, destination):
     assert (moved.returncode, document["outcome"]) == (0, "healthy"), moved.stderr
     assert document["cache"]["setting"] == str(users_file(by_default))
     assert uv_says(by_default) == destination
+    dry = undo_of(by_default, "--dry-run")
+    assert (dry.returncode, f"s uv's cache in `{destination}`" in dry.stdout) == (0, True)
+    assert uv_says(by_default) == destination
     by_default.example.run("rm", "-rf", by_default.example.environment)
     assert by_default.sync("--offline").returncode == 0
     assert by_default("scan", "--hashes").returncode == 0
@@ -529,6 +532,72 @@ def test_what_took_the_place_of_a_moved_cache_is_left_alone(by_default, other_fi
     assert (new / "thesis.txt").read_text() == "mine"
 
 
+def test_a_cache_that_a_link_leads_to_stays_where_it_is(by_default, tmp_path):
+    """The link is the user's own; the move only tells uv where the cache really is."""
+    old, real = default_home(by_default), tmp_path / "big disk"
+    old.rename(real)
+    old.symlink_to(real)
+    before = files(real)
+    dry = by_default("move", real, "--dry-run")
+    assert f"would change: moves nothing: `{old}` is a link to it" in dry.stdout
+    assert by_default("move", real, "--yes").returncode == 0
+    assert by_default("move", real, "--yes").returncode == 2, "it is the cache itself now"
+    assert undo_of(by_default, "--dry-run").stdout.splitlines() == [
+        f"would change: takes out of `{users_file(by_default)}` what was written to it",
+        f"would change: leaves uv's cache in `{real}`, where it was before",
+    ]
+    assert undo(by_default).returncode == 0
+    assert (uv_says(by_default), old.readlink(), files(real)) == (old, real, before)
+    said = by_default("move", real, "--yes", cwd=tmp_path)
+    assert f"to go back to it, let `cache-dir` say `{old}` again" in said.stdout
+
+
+def test_an_empty_cache_that_was_begun_is_used_by_the_next_call(by_default, tmp_path):
+    old, new = default_home(by_default), tmp_path / "new"
+    (in_the_way := users_file(by_default).parent).parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.write_text("in the way")
+    assert by_default("move", new, "--empty", "--yes").returncode == 2
+    in_the_way.unlink()
+    again = by_default("move", new, "--empty", "--yes")
+    assert (again.returncode, uv_says(by_default)) == (0, new), again.stderr
+    assert undo(by_default).returncode == 0
+    assert (uv_says(by_default), new.exists()) == (old, False)
+
+
+def test_where_nothing_was_changed_there_is_nothing_to_undo(run, tmp_path):
+    other = tmp_path / "other"
+    run.example.run(run.uv, "sync", "--reinstall", "--cache-dir", other)
+    said = run("move", other, "--empty", "--yes")
+    assert said.returncode == 0, said.stderr
+    assert ("--undo" in said.stdout, "clean --cache-dir" in said.stdout) == (False, True)
+    assert "nothing to undo" in undo(run).stderr
+
+
+def test_a_mount_point_is_refused_before_anything_is_copied(by_default, bind_mount, tmp_path):
+    (tmp_path / "disk").mkdir()
+    disk = bind_mount(tmp_path / "disk")
+    said = by_default("move", disk, "--yes")
+    assert (said.returncode, said.stderr.splitlines()[-2:]) == (
+        2,
+        [
+            f"error: `{disk}` is where a file system is mounted, so that the cache cannot take its name",
+            f"hint: name a directory in it, such as `{disk / 'uv'}`",
+        ],
+    )
+    assert by_default("move", disk, "--empty", "--yes").returncode == 0
+
+
+def test_a_place_that_no_text_can_name(by_default, tmp_path):
+    """Linux allows any bytes in a name; the cache goes there, and no file says so."""
+    new = tmp_path / os.fsdecode(b"new\xff")
+    moved = by_default("move", new, "--yes", "--json", PYTHONIOENCODING="utf-8:strict")
+    assert moved.returncode == 0, moved.stderr
+    assert json.loads(moved.stdout)["cache"]["destination"] == str(new)
+    assert (default_home(by_default).readlink(), users_file(by_default).exists()) == (new, False)
+    assert by_default("scan", PYTHONIOENCODING="utf-8:strict").returncode == 0
+    assert undo(by_default).returncode == 0
+
+
 def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):
     (tmp_path / "file").touch()
     said = by_default("move", tmp_path / "file" / "new", "--empty", "--yes")
@@ -537,8 +606,12 @@ def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):
 
 def undo(run):
     """Takes the last remedy back."""
+    return undo_of(run)
+
+
+def undo_of(run: Doctor, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND[:-1], "fix", "--undo"],
+        [*COMMAND[:-1], "fix", "--undo", *options],
         cwd=run.example.root,
         env=run.example.environ,
         capture_output=True,

@@ -107,7 +107,7 @@ def move_cache(
                 step = replace(step, how=before.how or journal.NOT_MOVED)
     if subject:
         made = cache_move.made(destination)
-        journal.note(subject, host, replace(step, how=f"{moved.how} {moved.old} {made}"))
+        journal.note(subject, host, replace(step, how=step.how or f"{moved.how} {moved.old} {made}"))
     return moved
 
 

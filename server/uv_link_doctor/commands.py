@@ -10,6 +10,7 @@ import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ OK, COULD_NOT = 0, 2
 
 def run(options: argparse.Namespace) -> int:
     """Runs one command to its end; returns its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Linux allows names that no encoding has; JSON can say them.
     try:
         code = asyncio.run(COMMANDS[options.command](options, local_host()))
         sys.stdout.flush()
@@ -77,14 +80,14 @@ async def explain(options: argparse.Namespace, _: Host) -> int:
 
 async def fix(options: argparse.Namespace, host: Host) -> int:
     """Lists what would help, applies it, or takes it back."""
-    if options.undo:
-        done = await journal.undo(options.path, host)
-        print(json.dumps({"schema": report.SCHEMA, "undone": done}) if options.json else f"Undone: {done}")
     if options.undo and options.dry_run:
         changes = journal.would_undo(options.path, host)
         lines = [f"would change: {change}" for change in changes]
         print(json.dumps({"schema": report.SCHEMA, "would_undo": changes}) if options.json else "\n".join(lines))
         return OK
+    if options.undo:
+        done = await journal.undo(options.path, host)
+        print(json.dumps({"schema": report.SCHEMA, "undone": done}) if options.json else f"Undone: {done}")
         return OK
     found = await doctor.check(options.path, host, Options())
     if any(finding.code is Code.UV_MISSING for finding in found.findings):

@@ -45,6 +45,8 @@ class _Plan:
     """Whose journal knows of it."""
     empty: bool
     """The contents stay behind; uv fills the new one as it needs it."""
+    there: bool
+    """The old path is a link to the new one already."""
     place: settings.SettingPlace | None
     """Where the new place will be written; None where no file would count, or another cache is in force."""
     overruling: str | None
@@ -82,7 +84,8 @@ async def move_command(options: argparse.Namespace, host: Host, known: Known) ->
             await write_cache_dir(ordered.place, ordered.new, host, subject=ordered.subject, first=moved is None)
     said = await _uv_says(host, known) if ordered.place is not None else None
     proven = said is None or Path(said) == ordered.new
-    lines = [*_result(ordered, moved, undoable=known.manifest is not None)]
+    noted = moved is not None or ordered.place is not None
+    lines = [*_result(ordered, moved, undoable=known.manifest is not None and noted)]
     if said is not None:
         lines.append(f"uv says that its cache is in `{said}`")
     if options.json:
@@ -126,7 +129,14 @@ def _planned(options: argparse.Namespace, host: Host, known: Known, stop: Stoppe
         command=(),
     )
     return _Plan(
-        old=old, new=new, subject=subject, empty=options.empty, place=counting, overruling=overruling, remedy=remedy
+        old=old,
+        new=new,
+        subject=subject,
+        empty=options.empty,
+        there=_is_there(old, new),
+        place=counting,
+        overruling=overruling,
+        remedy=remedy,
     )
 
 
@@ -145,6 +155,9 @@ def _refuse_bad_destination(old: Path, new: Path, *, empty: bool) -> None:
     if project is not None:
         message = f"`{new}` lies in the project `{project}`"
         raise DoctorError(message, "name a place outside of all projects: they share the cache")
+    if not empty and real_new != real_old and new.is_dir() and is_mount_point(Path(real_new)):
+        message = f"`{new}` is where a file system is mounted, so that the cache cannot take its name"
+        raise DoctorError(message, f"name a directory in it, such as `{new / 'uv'}`")
     try:
         taken = cache_move.is_taken(new, old)
     except OSError as error:
@@ -155,14 +168,14 @@ def _refuse_bad_destination(old: Path, new: Path, *, empty: bool) -> None:
                 f"there is another cache at `{new}`", "`--empty` uses it, and leaves the old one as it is"
             )
     elif taken:
-    if not empty and real_new != real_old and new.is_dir() and is_mount_point(Path(real_new)):
-        message = f"`{new}` is where a file system is mounted, so that the cache cannot take its name"
-        raise DoctorError(message, f"name a directory in it, such as `{new / 'uv'}`")
         raise DoctorError(f"there is something else at `{new}`", "name a place that does not exist, or is empty")
 
 
 def _price(old: Path, new: Path, stop: Stopped) -> Iterator[str]:
     """What a move within a file system takes, or to another."""
+    if _is_there(old, new):
+        yield f"moves nothing: `{old}` is a link to it"
+        return
     tell(f"Weighing `{old}`")
     real = Path(os.path.realpath(old))
     size = weigh(real, stop=stop)
@@ -173,6 +186,10 @@ def _price(old: Path, new: Path, stop: Stopped) -> Iterator[str]:
     free = place(nearest_directory(new), environ={}).free_bytes
     known = f", where {size_words(free)} are free" if free is not None else ""
     yield f"copies {counted}{known}; the old cache stays for whoever still uses it"
+
+
+def _is_there(old: Path, new: Path) -> bool:
+    return os.path.realpath(old) == os.path.realpath(new)
 
 
 def _breaking(known: Known) -> list[str]:
@@ -224,12 +241,12 @@ def _result(ordered: _Plan, moved: Moved | None, *, undoable: bool) -> Iterator[
         yield f"`{moved.left_over}` could not be removed"
     if undoable:
         yield "`uv-link-doctor fix --undo` takes it back"
-    elif old != "kept":
+    elif old != "kept" and not ordered.there:
         back = shlex.join(("uv-link-doctor", "cache", "move", str(ordered.old), "--cache-dir", str(ordered.new)))
         yield f"`{back}` moves it back"
     elif ordered.place is not None:
         yield f"to go back to it, let `cache-dir` say `{ordered.old}` again"
-    else:
+    elif moved is not None and not ordered.there:
         yield f"`{_clean(ordered.new)}` removes the new one"
 
 

@@ -497,7 +497,7 @@ def user_file(invocation: Invocation) -> Path:
 def would_count(place: SettingPlace, value: str, root: Path, invocation: Invocation, read_text: ReadText) -> bool:
     """Whether a link mode or cache directory would be in force for a project if it stood in this place."""
     before = read_text(place.path) or ""
-    change = set_value(before, place.key, quoted(value))
+    change = set_value(before, place.key, quoted(value)) if _is_text(value) else None
     if change is None:
         return False
 
@@ -517,6 +517,11 @@ def place_for_cache_dir(
     if known.origin.path is not None and known.origin.key is not None:
         places.append(SettingPlace(known.origin.path, tuple(known.origin.key.split("."))))
     return next((it for it in places if would_count(it, home, root, invocation, read_text)), None)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a file can say it: Linux allows paths that no encoding has, which Python keeps as half characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def quoted(value: str) -> str:
