@@ -121,6 +121,15 @@ async def test_the_cache_moves_to_where_it_can_be_linked_and_back(patient, other
     assert it.project.run(it.uv, "sync", "--offline", "--reinstall").returncode == 0
 
 
+@pytest.mark.parametrize("name", ["हिन्दी", 'a "b" \\c'])
+async def test_a_place_is_known_again_by_any_name(name, patient, other_filesystem, tmp_path):
+    """uv prints some characters of a path as Rust escapes them."""
+    it = patient(cache=other_filesystem / "cache")
+    it.project.environ["XDG_CACHE_HOME"] = str(tmp_path / name)
+    assert is_well(await it.apply(await it.sync(), RemedyKind.MOVE_CACHE))
+    assert (tmp_path / name / "uv" / "CACHEDIR.TAG").exists()
+
+
 async def test_a_cache_that_a_variable_names_is_not_moved(patient, other_filesystem):
     it = patient()
     it.project.environ["UV_CACHE_DIR"] = str(other_filesystem / "cache")

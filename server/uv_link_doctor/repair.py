@@ -391,7 +391,16 @@ async def _says(case: Case, pattern: str) -> bool:
     verb = plan.verb(case.project.manifest, case.project.environment)
     command = (*plan.sync_command(case.uv.path, verb=verb, args=case.options.sync_args), "--show-settings")
     said = await case.host.run(command, cwd=case.project.directory, environ=variables)
-    return re.search(rf"^\s*{pattern}", said.stdout, re.MULTILINE) is not None
+    return re.search(rf"^\s*{pattern}", _ESCAPE.sub(_meant, said.stdout), re.MULTILINE) is not None
+
+
+_ESCAPE = re.compile(r"\\(?:u\{([0-9a-f]+)\}|(.))")
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """The character for which Rust prints an escape (`char::escape_debug`): a mark that combines, a backslash, …"""
+    return chr(int(escape[1], 16)) if escape[1] else _LETTERS.get(escape[2], escape[2])
 
 
 def _still_refused(case: Case) -> bool:
