@@ -552,6 +552,31 @@ def test_a_cache_that_a_link_leads_to_stays_where_it_is(by_default, tmp_path):
     assert f"to go back to it, let `cache-dir` say `{old}` again" in said.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("--empty",)], ids=["copied", "begun"])
+def test_an_undo_removes_no_cache_that_is_the_only_one(options, by_default, other_filesystem):
+    """The old one has been removed by the command that the move itself has told."""
+    old, new = default_home(by_default), other_filesystem / "new"
+    moved = by_default("move", new, *options, "--yes")
+    command = moved.stdout.split("`")[moved.stdout.split("`").index(f"uv cache clean --cache-dir {old}")]
+    assert by_default.example.run(*command.split()).returncode == 0
+    assert by_default.sync("--reinstall").returncode == 0
+    assert f"moves uv's cache in `{new}` to `{old}`" in undo_of(by_default, "--dry-run").stdout
+    undone = undo(by_default)
+    assert (undone.returncode, uv_says(by_default), new.exists()) == (0, old, False), undone.stderr
+    assert by_default.sync("--reinstall", "--offline").returncode == 0
+
+
+def test_an_undo_removes_nothing_for_a_cache_that_was_made_since(by_default, other_filesystem):
+    old, new = default_home(by_default), other_filesystem / "new"
+    assert by_default("move", new, "--yes").returncode == 0
+    by_default.example.run("rm", "-rf", old)
+    by_default.example.run(by_default.uv, "sync", "--reinstall", "--cache-dir", old)
+    before = files(old), files(new)
+    said = undo(by_default)
+    assert (said.returncode, "something else is at the destination" in said.stderr) == (2, True)
+    assert (files(old), files(new)) == before
+
+
 def test_an_empty_cache_that_was_begun_is_used_by_the_next_call(by_default, tmp_path):
     old, new = default_home(by_default), tmp_path / "new"
     (in_the_way := users_file(by_default).parent).parent.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,7 @@ def _in_words(step: state.Step) -> str:
         how = step.how or _how(Path(step.path), Path(step.destination))
         if how == NOT_MOVED:
             return f"leaves uv's cache in `{step.destination}`, where it was before"
-        kept = how.startswith("copied kept")
+        kept = how.startswith("copied kept") and cache_move.is_still_there(Path(step.path), Path(step.destination))
         return (
             f"{'removes' if kept else 'moves'} uv's cache in `{step.destination}`{'' if kept else f' to `{step.path}`'}"
         )

@@ -399,7 +399,7 @@ _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 def _meant(escape: re.Match[str]) -> str:
-    """The character for which Rust prints an escape (`char::escape_debug`): a mark that combines, a backslash, …"""
+    """The character for which Rust prints an escape (`char::escape_debug`): a mark that combines, a backslash."""
     return chr(int(escape[1], 16)) if escape[1] else _LETTERS.get(escape[2], escape[2])
 
 

@@ -28,6 +28,7 @@ from uv_link_doctor.host.cache_copy import (
     is_copy,
     relative,
     roots_of,
+    stems_from,
     sync,
     weigh,
 )
@@ -45,6 +46,7 @@ SECONDS_AT_MOST = 60.0
 _PASSES_AT_MOST = 5
 _TAG, _SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"
 """By which uv marks its caches, as other programs do (Cache Directory Tagging Specification)."""
+_LOCK = ".lock"
 _LINKS_OF_UV = re.compile(r"(wheels|built-wheels|sdists|environments|builds)-v\d+$")
 """Buckets in which some uv keeps symbolic links; 0.4.18 makes absolute ones."""
 
@@ -160,6 +162,11 @@ def is_cache(path: Path) -> bool:
     return os.path.exists(path / _TAG)  # noqa: PTH110  (`Path.exists` raises where a parent may not be searched)
 
 
+def is_still_there(cache: Path, destination: Path) -> bool:
+    """Whether a cache that a move has kept is: nobody has removed it, or has had uv make another since."""
+    return is_cache(cache) and (stems_from(destination, cache) or made(cache) <= made(destination))
+
+
 def made(cache: Path) -> int:
     """When uv made it, by which it is told from another one at its place, in nanoseconds; 0 where nobody knows."""
     try:
@@ -175,7 +182,7 @@ def undo_move(
     stop: Callable[[], bool] | None = None,
     seconds: float = SECONDS_AT_MOST,
 ) -> None:
-    """Brings the cache back to its old path; where the old one was kept, that means to remove the copy.
+    """Brings the cache back to its old path; where the old one was kept and is still there, by removing the new one.
 
     Raises MoveError.
     """
@@ -187,7 +194,10 @@ def undo_move(
                 moved.cache.unlink()  # It leads nowhere any more, and uv would stumble over it.
             _clear(moved.destination.parent)  # What a copy came to that was killed.
         return
-    if moved.old != "kept":
+    if moved.old != "kept" or not is_still_there(moved.cache, moved.destination):
+        with suppress(OSError):
+            if os.listdir(moved.cache) == [_LOCK]:  # noqa: PTH208  (what `uv cache clean` leaves of it)
+                (moved.cache / _LOCK).unlink()
         move(
             moved.destination,
             moved.cache,
@@ -200,8 +210,6 @@ def undo_move(
         return
     if moved.destination.is_symlink() or not is_cache(moved.destination):
         raise MoveError("something else is there now", os_error=errno.EEXIST, path=moved.destination)
-    if not moved.cache.is_dir():
-        raise MoveError("the old cache has gone, so the new one stays", path=moved.cache)
     order = _Order(
         cache=moved.destination, tell=on_step or (lambda _: None), stop=stop or (lambda: False), seconds=seconds
     )
