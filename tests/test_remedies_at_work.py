@@ -267,6 +267,19 @@ async def test_the_environment_moves_out_of_the_synced_folder(synced):
     assert it.remembered.journal == ()
 
 
+async def test_what_was_installed_by_hand_is_named_when_the_environment_moves(synced):
+    it = synced
+    lines: list[str] = []
+    assert it.project.run(it.uv, "sync", "--link-mode", LinkMode.COPY).returncode == 0
+    into = ("--python", it.project.environment, "--link-mode", LinkMode.COPY)
+    by_hand = it.project.run(it.uv, "pip", "install", *into, "typing-extensions")
+    assert by_hand.returncode == 0, by_hand.stderr
+    found = await it.check()
+    remedy = offered(found)[RemedyKind.MOVE_ENVIRONMENT]
+    assert is_well(await repair.apply(found, remedy, it.host, it.options, on_line=lines.append))
+    assert any("`uv pip install typing-extensions==4.15.0` brings it" in line for line in lines)
+
+
 async def test_an_environment_that_was_there_is_kept_until_the_new_one_is_proven(synced):
     it = synced
     assert it.project.run(it.uv, "sync", "--link-mode", LinkMode.COPY).returncode == 0

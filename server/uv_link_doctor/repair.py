@@ -30,7 +30,7 @@ from uv_link_doctor.engine.model import (
 )
 from uv_link_doctor.engine.remedies import lasts
 from uv_link_doctor.engine.settings import SettingPlace
-from uv_link_doctor.host import Host, cache_move, environment_move, state
+from uv_link_doctor.host import Host, cache_move, environment, environment_move, state
 from uv_link_doctor.host.cache_lock import CacheBusyError
 from uv_link_doctor.host.cache_repair import Repaired
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
@@ -307,6 +307,7 @@ async def _move_environment(work: _Work) -> Examination:
     step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
     with journal.noted(project.subject, host, step):
         after = await _made_there(work, new)
+        lacking = await asyncio.to_thread(_lacking, old, new)
         if proven := _proven(after):
             await asyncio.to_thread(_lead_there, old, new)
     if not proven:
@@ -314,6 +315,10 @@ async def _move_environment(work: _Work) -> Examination:
             await asyncio.to_thread(environment_move.take_back, old, new)
         journal.drop(project.subject, host, step)
         return after
+    if lacking:
+        work.tell(
+            f"The project does not name what was in the old environment, too: `uv pip install {lacking}` brings it"
+        )
     try:
         await asyncio.to_thread(environment_move.settle, old)
     except cache_move.MoveError as error:
@@ -344,6 +349,14 @@ def _taken_up(case: Case, new: Path) -> tuple[str, ...]:
     """What is broken of an environment that a killed predecessor has begun there; nobody else makes anything there."""
     environment_move.clear(new)
     return _broken(replace(case, project=replace(case.project, environment=new)))
+
+
+def _lacking(old: Path, new: Path) -> str:
+    """What somebody has installed by hand into the old environment, as arguments: a `uv sync` does not know of it."""
+    there = {it.name for it in environment.installed(new).distributions}
+    return " ".join(
+        f"{it.name}=={it.version}" for it in environment.installed(old).distributions if it.name not in there
+    )
 
 
 def _lead_there(old: Path, new: Path) -> None:
