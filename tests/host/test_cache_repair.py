@@ -177,6 +177,22 @@ def test_all_that_a_file_has_comes_along(filled):
     assert pem.stat().st_uid == owner
 
 
+@pytest.mark.skipif(not WITHOUT_PRIVILEGES, reason="only root can make files of others")
+def test_a_group_that_shares_a_cache_keeps_its_files(filled):
+    store = cache(filled)
+    for path in (store, *store.rglob("*")):
+        os.chown(path, 1000, 2000, follow_symlinks=False)
+        if not path.is_symlink():
+            path.chmod(0o770 if path.is_dir() else 0o660)
+    member = (*WITHOUT_PRIVILEGES, "--groups=2000")
+    with repairing(store, "everything", wrapper=member) as process:
+        *_, last = steps(process)
+    assert json.loads(last) == [None, []]
+    files = [path for path in store.glob("archive-v*/**/*") if path.is_file()]
+    assert {path.stat().st_uid for path in files} == {0}, "they are new"
+    assert {(path.stat().st_gid, path.stat().st_mode & 0o777) for path in files} == {(2000, 0o660)}
+
+
 def test_entries_that_uv_has_removed_since_are_no_trouble(filled, uv_binary):
     store = cache(filled)
     troubled = everything(store)

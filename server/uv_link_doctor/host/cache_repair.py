@@ -312,8 +312,11 @@ def _take_over(status: os.stat_result, copy: int | str) -> None:
     """Gives a copy the file's owner, mode and times, as far as it has others: each call is a write to the disk."""
     made = os.stat(copy)  # noqa: PTH116  (an open file, thousands of times)
     if sys.platform != "win32" and (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
-        with suppress(OSError):  # Ours then, and links to it can be made.
+        try:
             os.chown(copy, status.st_uid, status.st_gid)
+        except OSError:  # Ours then, and links to it can be made; those of the group may go on using it.
+            with suppress(OSError):
+                os.chown(copy, -1, status.st_gid)
     if made.st_mode != status.st_mode:
         os.chmod(copy, stat.S_IMODE(status.st_mode))  # noqa: PTH101  (the same)
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -124,8 +124,11 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
             os.fsync(file.fileno())
         if before is not None:
             if hasattr(os, "chown"):
-                with suppress(OSError):  # Who may not give it away may write to it by its mode.
+                try:
                     os.chown(temporary, before.st_uid, before.st_gid)
+                except OSError:  # Ours then; its group may go on writing to it.
+                    with suppress(OSError):
+                        os.chown(temporary, -1, before.st_gid)
             Path(temporary).chmod(before.st_mode)
         Path(temporary).replace(path)
     except BaseException:
