@@ -429,11 +429,13 @@ def destination(request, tmp_path) -> Iterator[Path]:
 def test_the_cache_is_moved_and_uv_says_so(by_default, destination):
     old = default_home(by_default)
     before = files(old)
+    destination.parent.mkdir(exist_ok=True)
+    destination.symlink_to(destination)  # By a predecessor who was killed.
     dry = by_default("move", destination, "--dry-run")
     assert (dry.returncode, f"Move uv's cache from `{old}` to `{destination}`" in dry.stdout) == (0, True)
     assert f"writes `cache-dir` to `{users_file(by_default)}`" in dry.stdout
     assert json.loads(by_default("move", destination, "--dry-run", "--json").stdout)["outcome"] == "not-run"
-    assert (files(old), destination.parent.exists(), users_file(by_default).exists()) == (before, False, False)
+    assert (files(old), destination.is_symlink(), users_file(by_default).exists()) == (before, True, False)
 
     moved = by_default("move", destination, "--yes", "--json")
     document = json.loads(moved.stdout)

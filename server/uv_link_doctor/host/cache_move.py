@@ -120,6 +120,7 @@ def move(
     )
     made: list[Path] = []
     try:
+        _clear_unfinished(destination)
         if (finished := _finished_before(order)) is not None:
             return finished
         _refuse_bad_destination(order)
@@ -142,6 +143,7 @@ def begin(cache: Path, destination: Path) -> Moved:
     cache, destination = ends(cache, destination)
     order = _Order(cache=cache, destination=destination, tell=lambda _: None, stop=lambda: False, seconds=0)
     try:
+        _clear_unfinished(destination)
         _refuse_bad_destination(order)
         destination.mkdir(parents=True, exist_ok=True)
         (destination / _TAG).write_text(_SIGNATURE, encoding="ascii")
@@ -188,8 +190,7 @@ def undo_move(
     """
     if not moved.destination.is_dir():
         with suppress(OSError):
-            if _is_unfinished(moved.destination):
-                moved.destination.unlink()  # By a predecessor, who was killed when all was done but this.
+            _clear_unfinished(moved.destination)  # By a predecessor, who was killed when all was done but this.
             if moved.cache.is_symlink() and moved.cache.readlink() == moved.destination:
                 moved.cache.unlink()  # It leads nowhere any more, and uv would stumble over it.
             _clear(moved.destination.parent)  # What a copy came to that was killed.
@@ -523,14 +524,16 @@ def ends(cache: Path, destination: Path) -> tuple[Path, Path]:
     cache, destination = (
         Path(os.path.realpath(it.parent), it.name) for it in (cache.absolute(), destination.absolute())
     )
-    if destination.is_symlink():
-        if _is_unfinished(destination):
-            destination.unlink()
-        elif os.path.realpath(destination) != os.path.realpath(cache):
-            destination = Path(os.path.realpath(destination))
+    if destination.is_symlink() and os.path.realpath(destination) != os.path.realpath(cache):
+        destination = Path(os.path.realpath(destination))
     if cache.is_symlink() and os.path.realpath(cache) != os.path.realpath(destination):
         cache = Path(os.path.realpath(cache))
     return cache, destination
+
+
+def _clear_unfinished(destination: Path) -> None:
+    if _is_unfinished(destination):
+        destination.unlink()
 
 
 def _is_unfinished(destination: Path) -> bool:
