@@ -134,6 +134,15 @@ def test_undo_of_a_rename(filled: UvProject, tmp_path: Path, monkeypatch: pytest
     serves(filled, cache)
 
 
+def test_what_a_killed_one_left_is_known_by_any_path(tmp_path: Path):
+    cache = large_cache(tmp_path / "cache", 300)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "uv").symlink_to(tmp_path / "disk" / "uv")
+    assert not cache_move.is_taken(tmp_path / "link" / "uv", cache)
+    assert move(cache, tmp_path / "link" / "uv").destination == tmp_path / "disk" / "uv"
+
+
 def test_an_undo_that_was_killed_at_the_last_leaves_no_link_to_itself(tmp_path: Path):
     moved = move(large_cache(tmp_path / "cache", 300), tmp_path / "uv")
     undo_move(moved)

@@ -538,7 +538,9 @@ def _clear_unfinished(destination: Path) -> None:
 
 def _is_unfinished(destination: Path) -> bool:
     """Whether a predecessor was killed before the names changed: the link leads to itself."""
-    return destination.is_symlink() and destination.readlink() == destination
+    if not destination.is_symlink():
+        return False
+    return destination.readlink() == Path(os.path.realpath(destination.parent), destination.name)
 
 
 def _refuse_bad_destination(order: _Order) -> None:
