@@ -550,6 +550,9 @@ def test_a_cache_that_a_link_leads_to_stays_where_it_is(by_default, tmp_path):
     ]
     assert undo(by_default).returncode == 0
     assert (uv_says(by_default), old.readlink(), files(real)) == (old, real, before)
+    empty = by_default("move", real, "--empty", "--yes")
+    assert ("cache clean" in empty.stdout, f"`{old}` is a link to it now" in empty.stdout) == (False, True)
+    assert undo(by_default).returncode == 0
     said = by_default("move", real, "--yes", cwd=tmp_path)
     assert f"to go back to it, let `cache-dir` say `{old}` again" in said.stdout
 
@@ -587,6 +590,10 @@ def test_an_empty_cache_that_was_begun_is_used_by_the_next_call(by_default, tmp_
     in_the_way.unlink()
     again = by_default("move", new, "--empty", "--yes")
     assert (again.returncode, uv_says(by_default)) == (0, new), again.stderr
+    by_default.example.run("rm", "-rf", new)
+    assert by_default("move", new, "--empty", "--yes", "--cache-dir", old).returncode == 0
+    assert [it.name for it in new.iterdir()] == ["CACHEDIR.TAG"], "whatever a call before has done"
+    assert not old.is_symlink()
     assert undo(by_default).returncode == 0
     assert (uv_says(by_default), new.exists()) == (old, False)
 

@@ -93,7 +93,7 @@ def move_cache(
         try:
             if not unfinished:
                 _refuse_taken(destination, cache)
-            if empty and not unfinished:
+            if empty and not cache_move.is_cache(destination):
                 moved = cache_move.begin(cache, destination)
             else:
                 moved = cache_move.move(cache, destination, on_step=_progress(tell), stop=stop)

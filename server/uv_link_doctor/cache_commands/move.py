@@ -227,7 +227,7 @@ def _overruling(known: Known, new: Path) -> str | None:
 
 def _result(ordered: _Plan, moved: Moved | None, *, undoable: bool) -> Iterator[str]:
     """What was done, and the way back."""
-    old = moved.old if moved else "kept"
+    old = "linked" if ordered.there else moved.old if moved else "kept"
     yield f"uv's cache is in `{ordered.new}`"
     if old == "linked":
         yield f"`{ordered.old}` is a link to it now"
