@@ -34,7 +34,7 @@ def directory(tmp_path) -> Path:
 
 
 def only_file(directory: Path) -> Path:
-    (path,) = (path for path in directory.rglob("*") if path.is_file())
+    (path,) = (path for path in directory.rglob("*") if path.is_file() and path.name != ".lock")
     return path
 
 
@@ -151,6 +151,17 @@ def test_two_processes_lose_nothing_of_each_other(directory):
     with subprocess.Popen([*command, "a"]) as one, subprocess.Popen([*command, "b"]) as other:
         assert (one.wait(), other.wait()) == (0, 0)
     assert sorted(it.kind for it in load(directory, ROOT).journal) == sorted(f"{n}{i}" for n in "ab" for i in range(40))
+
+
+def test_what_we_may_not_read_is_not_written_anew(directory):
+    """As somebody leaves it who has once called us with `sudo`."""
+    save(directory, STATES["changes"])
+    only_file(directory).chmod(0)
+    command = [*WITHOUT_PRIVILEGES, sys.executable, "-c", CHANGES, str(directory), "a"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    only_file(directory).chmod(0o600)
+    assert "PermissionError" in said.stderr
+    assert load(directory, ROOT) == STATES["changes"]
 
 
 def test_what_killed_writers_left_goes_with_the_next_change(directory):

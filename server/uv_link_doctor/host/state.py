@@ -67,12 +67,21 @@ def state_directory() -> Path:
 
 def load(directory: Path, root: Path) -> ProjectState:
     """The state of the project at `root`, whatever path leads there; an unreadable or foreign file counts as none."""
+    try:
+        return _read(directory, root)
+    except OSError:
+        return ProjectState(root=os.path.realpath(root))
+
+
+def _read(directory: Path, root: Path) -> ProjectState:
+    """The same, but raises OSError for a file that is there and that we may not read."""
     root = Path(os.path.realpath(root))
+    none = ProjectState(root=str(root))
     try:
         known = _state(json.loads(_file(directory, root).read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
-        return ProjectState(root=str(root))
-    return known if known.root == str(root) else ProjectState(root=str(root))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return none
+    return known if known.root == str(root) else none
 
 
 def save(directory: Path, state: ProjectState) -> None:
@@ -99,7 +108,7 @@ def change(directory: Path, root: Path, by: Callable[[ProjectState], ProjectStat
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(cache_lock(folder, exclusive=True, seconds=_SECONDS_AT_MOST))
             clear_unfinished(_file(directory, Path(os.path.realpath(root))))
-        changed = by(load(directory, root))
+        changed = by(_read(directory, root))
         save(directory, changed)
     return changed
 
