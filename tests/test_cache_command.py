@@ -632,6 +632,17 @@ def test_a_place_that_no_text_can_name(by_default, tmp_path):
     assert undo(by_default).returncode == 0
 
 
+def test_what_is_no_cache_is_not_moved_back(by_default, tmp_path):
+    new = tmp_path / "new"
+    assert by_default("move", new, "--yes").returncode == 0
+    by_default.example.run("rm", "-rf", new)
+    new.mkdir()
+    (new / "thesis.txt").write_text("mine")
+    said = undo(by_default)
+    assert (said.returncode, "the cache cannot be moved back: something else is there now" in said.stderr) == (2, True)
+    assert (new / "thesis.txt").read_text() == "mine"
+
+
 def test_an_empty_cache_needs_a_place_of_its_own(by_default, tmp_path):
     (tmp_path / "file").touch()
     said = by_default("move", tmp_path / "file" / "new", "--empty", "--yes")

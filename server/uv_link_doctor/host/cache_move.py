@@ -164,6 +164,13 @@ def is_cache(path: Path) -> bool:
     return os.path.exists(path / _TAG)  # noqa: PTH110  (`Path.exists` raises where a parent may not be searched)
 
 
+def _looks_like_a_cache(path: Path) -> bool:
+    """Whether it is one, also where somebody has removed uv's mark."""
+    with suppress(OSError):
+        return is_cache(path) or any(it.startswith("archive-v") for it in os.listdir(path))  # noqa: PTH208  (names)
+    return False
+
+
 def is_still_there(cache: Path, destination: Path) -> bool:
     """Whether a cache that a move has kept is: nobody has removed it, or has had uv make another since."""
     return is_cache(cache) and (stems_from(destination, cache) or made(cache) <= made(destination))
@@ -195,6 +202,8 @@ def undo_move(
                 moved.cache.unlink()  # It leads nowhere any more, and uv would stumble over it.
             _clear(moved.destination.parent)  # What a copy came to that was killed.
         return
+    if moved.destination.is_symlink() or not _looks_like_a_cache(moved.destination):
+        raise MoveError("something else is there now", os_error=errno.EEXIST, path=moved.destination)
     if moved.old != "kept" or not is_still_there(moved.cache, moved.destination):
         with suppress(OSError):
             if os.listdir(moved.cache) == [_LOCK]:  # noqa: PTH208  (what `uv cache clean` leaves of it)
@@ -209,8 +218,6 @@ def undo_move(
             seconds=seconds,
         )
         return
-    if moved.destination.is_symlink() or not is_cache(moved.destination):
-        raise MoveError("something else is there now", os_error=errno.EEXIST, path=moved.destination)
     order = _Order(
         cache=moved.destination, tell=on_step or (lambda _: None), stop=stop or (lambda: False), seconds=seconds
     )
