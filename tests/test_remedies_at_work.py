@@ -449,6 +449,6 @@ async def test_files_that_cannot_be_replaced(synced, monkeypatch):
         stopped=False,
         verifying=0,
     )
-    monkeypatch.setattr(repair, "repair", lambda *_, **__: full)
+    monkeypatch.setattr(repair, "give_fresh_files", lambda *_, **__: full)
     said = await refused(it, found, RemedyKind.REPAIR_CACHE)
     assert said == "not every file of the cache could be replaced (os error 28)"

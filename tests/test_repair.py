@@ -428,6 +428,17 @@ async def test_where_it_is_not_safe_to_take_it_out_the_file_is_left_alone(name, 
     assert patient.state.journal == journal
 
 
+async def test_a_move_to_nowhere_takes_nothing_with_it(told, monkeypatch, tmp_path):
+    """As nobody but a hand in the state's files can write it; an empty path would be the working directory."""
+    patient = told()
+    (here := tmp_path / "here").mkdir()
+    (here / "mine").touch()
+    monkeypatch.chdir(here)
+    journal.note(patient.project.root, patient.host, state.Step(kind="move-environment", path=str(tmp_path / "no")))
+    await patient.undo()
+    assert (here / "mine").exists()
+
+
 async def test_a_change_of_somebody_else_during_a_look_is_kept(told):
     """A repair in a terminal goes on while an editor looks at what its run said."""
     patient = told(goes_wrong(LASTING))

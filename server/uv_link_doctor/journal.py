@@ -135,8 +135,8 @@ async def _take_back(step: state.Step, host: Host) -> str:
     path = Path(step.path)
     if step.kind == RemedyKind.MOVE_CACHE and step.destination is not None:
         return await asyncio.to_thread(_move_back, step)
-    if step.kind == RemedyKind.MOVE_ENVIRONMENT:
-        return await asyncio.to_thread(_bring_environment_back, path, Path(step.destination or ""))
+    if step.kind == RemedyKind.MOVE_ENVIRONMENT and step.destination is not None:
+        return await asyncio.to_thread(_bring_environment_back, path, Path(step.destination))
     return await _take_out(step, path, host)
 
 
