@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_move import Moved, MoveError
 from uv_link_doctor.host.cache_repair import Repaired
 from uv_link_doctor.host.cache_scan import Troubled
+from uv_link_doctor.host.threads import in_thread
 
 
 async def write_setting(
@@ -49,7 +49,7 @@ async def write_setting(
         try:
             if before is None:
                 place.path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(state.clear_unfinished, place.path)
+            await in_thread(state.clear_unfinished, place.path)
             on_disk = await host.edit(place.path, change)
         except OSError as error:
             raise DoctorError(f"`{place.path}` cannot be written: {error.strerror}", "check its permissions") from error

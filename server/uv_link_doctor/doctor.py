@@ -37,6 +37,7 @@ from uv_link_doctor.host import Host, cache, environment, state
 from uv_link_doctor.host.environment_move import taken_up
 from uv_link_doctor.host.foresight import foresee
 from uv_link_doctor.host.synced import synced_by
+from uv_link_doctor.host.threads import in_thread
 from uv_link_doctor.options import Options
 from uv_link_doctor.project import lockfile_of, member_manifests, understood
 
@@ -73,7 +74,7 @@ async def examine(
     # Whoever forbids downloads is not asked to allow one.
     downloads = agreed or case.environ.get("UV_PYTHON_DOWNLOADS") in {"never", "manual"}
     variables = plan.sync_environ(host.environ, options.environment, args=options.sync_args, python_downloads=downloads)
-    variables |= await asyncio.to_thread(taken_up, case.project.environment, host.state)
+    variables |= await in_thread(taken_up, case.project.environment, host.state)
     said = looked = None
     if not agreed:
         intent, said, looked = await _intent(command, case, variables, on_line=on_line, stop=stop)
@@ -84,7 +85,7 @@ async def examine(
     if not agreed and (asks := explain_findings.asks(plan.read_intent(said), case.project, downloads=downloads)):
         return replace(case.examination(Verdict.NOT_RUN, asks), transcript=said)
     stopped = stop is not None and stop.is_set()
-    return await asyncio.to_thread(_explained, said, case, looked, stopped=stopped, quick=quick)
+    return await in_thread(_explained, said, case, looked, stopped=stopped, quick=quick)
 
 
 async def check(
@@ -104,7 +105,7 @@ async def check(
     """
     case = await read_case(path, host, options, ask=ask)
     packages = None if thorough or hashes else ()
-    found = await asyncio.to_thread(_checked, case, packages, passive=passive or options.passive, hashes=hashes)
+    found = await in_thread(_checked, case, packages, passive=passive or options.passive, hashes=hashes)
     missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if missing is not None and (ask or case.uv is None):
         return replace(found, verdict=Verdict.NOT_RUN, findings=(missing, *found.findings))
@@ -123,13 +124,13 @@ async def with_places(examination: Examination, host: Host, options: Options) ->
         return examination
     case = Case(examination.project, examination.uv, host, options)
     passive = options.passive or not options.trusted
-    return replace(examination, places=await asyncio.to_thread(case.places, passive=passive))
+    return replace(examination, places=await in_thread(case.places, passive=passive))
 
 
 async def weigh(path: Path, host: Host, options: Options) -> Weight:
     """What the packages of the path's project come to, by its lockfile and uv's cache; raises DoctorError."""
     case = await read_case(path, host, options, ask=False)
-    return await asyncio.to_thread(cache.weigh, await asyncio.to_thread(case.stock))
+    return await in_thread(cache.weigh, await in_thread(case.stock))
 
 
 async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sample | None]:
@@ -138,9 +139,9 @@ async def measure(path: Path, host: Host, options: Options) -> tuple[Weight, Sam
     Nothing is written where trials are not wanted. Raises DoctorError.
     """
     case = await read_case(path, host, options, ask=False)
-    stock = await asyncio.to_thread(case.stock)
-    weight = await asyncio.to_thread(cache.weigh, stock)
-    return weight, await asyncio.to_thread(case.sample, stock)
+    stock = await in_thread(case.stock)
+    weight = await in_thread(cache.weigh, stock)
+    return weight, await in_thread(case.sample, stock)
 
 
 async def sync_command(path: Path, host: Host, options: Options) -> tuple[str, ...]:
@@ -160,7 +161,7 @@ async def look_at_files(examination: Examination, host: Host, options: Options, 
     if installed == ():
         return examination
     case = Case(project, examination.uv, host, options)
-    verification = await asyncio.to_thread(case.verify, installed)
+    verification = await in_thread(case.verify, installed)
     if not verification.broken:
         return replace(examination, verification=verification)
     reading = Reading(platform=PLATFORM)
@@ -216,7 +217,7 @@ async def _intent(
 
     said, looked = await asyncio.gather(
         case.host.run(question, cwd=project.directory, environ=variables, on_line=on_question, stop=stop),
-        asyncio.to_thread(case.verify, ()),
+        in_thread(case.verify, ()),
     )
     intent = plan.read_intent(said)
     if said.exit_code == 0 and not intent.idle:

@@ -6,7 +6,6 @@ done, or only by half.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from uv_link_doctor.engine.model import DoctorError, RemedyKind, Span, TextEdit
 from uv_link_doctor.host import Host, cache_move, environment_move, state
 from uv_link_doctor.host.cache_copy import stems_from
 from uv_link_doctor.host.cache_move import Moved, MoveError, undo_move
+from uv_link_doctor.host.threads import in_thread
 from uv_link_doctor.project import find_manifest, subject_of
 
 NOT_MOVED = " "
@@ -134,15 +134,15 @@ async def _take_back(step: state.Step, host: Host) -> str:
         return "our runs in this project use the link mode in force again"
     path = Path(step.path)
     if step.kind == RemedyKind.MOVE_CACHE and step.destination is not None:
-        return await asyncio.to_thread(_move_back, step)
+        return await in_thread(_move_back, step)
     if step.kind == RemedyKind.MOVE_ENVIRONMENT and step.destination is not None:
-        return await asyncio.to_thread(_bring_environment_back, path, Path(step.destination))
+        return await in_thread(_bring_environment_back, path, Path(step.destination))
     return await _take_out(step, path, host)
 
 
 async def _take_out(step: state.Step, path: Path, host: Host) -> str:
     """Takes out of a file what a step has written to it."""
-    await asyncio.to_thread(state.clear_unfinished, path)
+    await in_thread(state.clear_unfinished, path)
     if (text := host.read_text(path)) == step.before:
         return f"`{path}` is as it was before"
     if text != step.after:
@@ -154,7 +154,7 @@ async def _take_out(step: state.Step, path: Path, host: Host) -> str:
         return f"`{path}` has nothing of what was written to it any more"
     if step.before is None and text is not None:
         try:
-            await asyncio.to_thread(path.unlink)
+            await in_thread(path.unlink)
         except OSError as error:
             raise DoctorError(f"`{path}` cannot be removed: {error.strerror}", "check its permissions") from error
         return f"`{path}`, which there was none of, is gone again"

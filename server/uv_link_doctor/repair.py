@@ -34,6 +34,7 @@ from uv_link_doctor.host import Host, cache_move, environment, environment_move,
 from uv_link_doctor.host.cache_lock import CacheBusyError
 from uv_link_doctor.host.cache_repair import Repaired
 from uv_link_doctor.host.cache_scan import Trouble, Troubled
+from uv_link_doctor.host.threads import in_stoppable_thread, in_thread
 from uv_link_doctor.options import Options
 
 
@@ -98,7 +99,7 @@ async def apply(
     assert project is not None  # noqa: S101  (the remedies of a pasted text are only shown)
     case = Case(project, examination.uv, host, options)
     finding = next((it for it in examination.findings if remedy in it.remedies), None)
-    broken = await asyncio.to_thread(_broken, case)
+    broken = await in_thread(_broken, case)
     work = _Work(
         case, agreed, finding, remedy, broken, on_line, stop, asyncio.get_running_loop(), threading.current_thread()
     )
@@ -110,7 +111,7 @@ async def apply(
         return after
     if deed.in_force is not None and not await _says(case, deed.in_force):
         return replace(after, verdict=examination.verdict, findings=examination.findings)
-    if remedy.kind is RemedyKind.REPAIR_CACHE and await asyncio.to_thread(_still_refused, case):
+    if remedy.kind is RemedyKind.REPAIR_CACHE and await in_thread(_still_refused, case):
         # What uv has just linked was taken over at once: this folder itself is the one that spoils the cache.
         return replace(after, verdict=examination.verdict, findings=examination.findings)
     if remedy.kind is RemedyKind.RETRY_COPY:
@@ -228,13 +229,13 @@ async def _repair_cache(work: _Work) -> _Deed:
 
 async def _fresh_files(work: _Work, *, seconds: float = cache_move.SECONDS_AT_MOST) -> Repaired:
     """Gives the project's entries that take no link fresh files; raises CacheBusyError."""
-    ends = await asyncio.to_thread(work.case.places, passive=True)
-    refused = [_troubled(it) for it in await asyncio.to_thread(work.case.refused, ends, passive=False)]
+    ends = await in_thread(work.case.places, passive=True)
+    refused = [_troubled(it) for it in await in_thread(work.case.refused, ends, passive=False)]
     directory, _ = work.case.ends()
     if refused:
         work.tell(f"Giving {len(refused)} entries of the cache fresh files")
     fresh = partial(give_fresh_files, tell=work.tell, stop=work.stopped, seconds=seconds)
-    return await asyncio.to_thread(fresh, directory, refused)
+    return await in_stoppable_thread(work.stop, fresh, directory, refused)
 
 
 def _troubled(refused: Refused) -> Troubled:
@@ -273,14 +274,15 @@ async def _move_cache(work: _Work) -> _Deed:
     """The cache first, then the setting: until it is written, the old path leads to a whole cache."""
     case = work.case
     old, _ = case.ends()
-    found = await asyncio.to_thread(case.homes)
+    found = await in_thread(case.homes)
     if not found or (path := case.cache_file(found[0].path)) is None:
         raise DoctorError(
             "no place for the cache was found that can be linked", "name one: `uv-link-doctor cache move`"
         )
     home = found[0].path
     work.tell(f"Moving uv's cache to {home}")
-    moved = await asyncio.to_thread(
+    moved = await in_stoppable_thread(
+        work.stop,
         move_cache,
         old,
         home,
@@ -301,7 +303,7 @@ async def _move_cache(work: _Work) -> _Deed:
 async def _move_environment(work: _Work) -> Examination:
     """Uv makes it anew in the new place, to which a link leads when every file was looked at; the old one goes last."""
     project, host = work.case.project, work.case.host
-    old, new = project.environment, work.case.new_environment(await asyncio.to_thread(work.case.places, passive=True))
+    old, new = project.environment, work.case.new_environment(await in_thread(work.case.places, passive=True))
     if new is None:
         raise DoctorError("no better place for the environment is known", "name one with `UV_PROJECT_ENVIRONMENT`")
     step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
@@ -309,10 +311,10 @@ async def _move_environment(work: _Work) -> Examination:
         after = await _made_there(work, new)
         lacking = await asyncio.to_thread(_lacking, old, new)
         if proven := _proven(after):
-            await asyncio.to_thread(_lead_there, old, new)
+            await in_thread(_lead_there, old, new)
     if not proven:
         with suppress(cache_move.MoveError):  # What stays there is taken up the next time.
-            await asyncio.to_thread(environment_move.take_back, old, new)
+            await in_thread(environment_move.take_back, old, new)
         journal.drop(project.subject, host, step)
         return after
     if lacking:
@@ -320,7 +322,7 @@ async def _move_environment(work: _Work) -> Examination:
             f"The project does not name what was in the old environment, too: `uv pip install {lacking}` brings it"
         )
     try:
-        await asyncio.to_thread(environment_move.settle, old)
+        await in_thread(environment_move.settle, old)
     except cache_move.MoveError as error:
         work.tell(f"The old environment could not be removed from beside `{old}`: {error}")
     return await examine(
@@ -331,7 +333,7 @@ async def _move_environment(work: _Work) -> Examination:
 async def _made_there(work: _Work, new: Path) -> Examination:
     """The run that makes it; once more after fresh files for what the old place has spoiled in the cache."""
     variables = {"UV_PROJECT_ENVIRONMENT": str(new)}
-    begun = await asyncio.to_thread(_taken_up, work.case, new)
+    begun = await in_thread(_taken_up, work.case, new)
     after = await _run(work, _Deed(reinstall=begun, variables=variables))
     if _proven(after) or after.project is None or after.verdict is not Verdict.FAILED:
         return after
@@ -342,7 +344,7 @@ async def _made_there(work: _Work, new: Path) -> Examination:
         return after
     if not done.files:
         return after
-    return await _run(work, _Deed(reinstall=await asyncio.to_thread(_broken, there.case), variables=variables))
+    return await _run(work, _Deed(reinstall=await in_thread(_broken, there.case), variables=variables))
 
 
 def _taken_up(case: Case, new: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from kit.editor import editing
+from kit.editor import PATIENCE, editing
 from kit.fake_uv import Answer
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
@@ -189,3 +189,68 @@ async def test_a_server_over_tcp_serves_one_client(project, unused_tcp_port):
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def cancelled(editor, answer) -> None:
+    """What an editor does when the user gives up on a request."""
+    editor.client.protocol.notify("$/cancelRequest", lsp.CancelParams("asked"))
+    with pytest.raises(JsonRpcException, match="cancel"):
+        await asyncio.wait_for(answer, PATIENCE)
+
+
+def ask(editor, command: str, *arguments: Any) -> asyncio.Future[Any]:
+    params = lsp.ExecuteCommandParams(command, list(arguments))
+    return editor.client.protocol.send_request_async("workspace/executeCommand", params, msg_id="asked")
+
+
+async def test_a_cancelled_command_ends_its_run_and_what_that_left_is_shown(fake_uv, project):
+    fake, example = fake_uv(ASKED, Answer(when=["sync"], steps=[("hold", "")])), project("a")
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.open(example.manifest)
+        answer = ask(editor, "uvLinkDoctor.sync", example.root.as_uri())
+        held = await asyncio.to_thread(fake.held)
+        (example.environment / "lib/python3.11/site-packages/half-1.dist-info").mkdir(parents=True)
+        await cancelled(editor, answer)
+        assert await asyncio.to_thread(held.gone)
+        await editor.sees(example.manifest, "environment-broken")
+
+
+async def test_a_cancelled_request_is_answered_when_its_thread_has_ended(fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    packages = example.environment / "lib/python3.11/site-packages"
+    whole = packages / "whole-1.dist-info"
+    for info in (packages / "half-1.dist-info", whole):
+        info.mkdir(parents=True)
+    for name in ("INSTALLER", "METADATA"):
+        (whole / name).write_text("")
+    os.mkfifo(whole / "RECORD")  # Who reads it waits for us.
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.open(example.manifest)
+        (broken,) = await editor.sees(example.manifest, "environment-broken")
+        (fix, *_) = await editor.quick_fixes(example.manifest, broken)
+        assert fix.command is not None
+        answer = ask(editor, fix.command.command, *fix.command.arguments or ())
+        written = await asyncio.to_thread(open, whole / "RECORD", "w")
+        end = asyncio.ensure_future(cancelled(editor, answer))
+        for _ in range(3):
+            await editor.heard()
+        assert not answer.done()
+        written.close()
+        await end
+    assert fake.invocations("sync") == []
+
+
+async def test_a_thread_that_a_file_system_keeps_does_not_keep_the_server(fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    info = example.environment / "lib/python3.11/site-packages/half-1.dist-info"
+    info.mkdir(parents=True)
+    os.mkfifo(info / "RECORD")
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.client.workspace_execute_command(lsp.ExecuteCommandParams("uvLinkDoctor.check", [example.root.as_uri()]))
+        written = await asyncio.to_thread(open, info / "RECORD", "w")
+        began = time.monotonic()
+        await editor.client.shutdown_async(None)
+        editor.client.exit(None)
+        assert await end_of(editor) == 0
+        assert time.monotonic() - began < 2
+        written.close()

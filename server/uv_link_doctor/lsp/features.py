@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -202,7 +202,7 @@ async def sync_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     with answering_problems():
         trusted(ls, path)
         session, manifest = session_for(ls, path)
-        return document(await ls.start(install(ls, session, manifest.path, agreed=True)))
+        return document(await outcome(ls, session, path, install(ls, session, manifest.path, agreed=True)))
 
 
 async def check_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
@@ -264,7 +264,18 @@ async def apply_command(ls: DoctorServer, *arguments: Any) -> dict[str, Any]:
     with answering_problems():
         trusted(ls, path)
         session, _ = session_for(ls, path)
-        return document(await ls.start(apply_remedy(ls, session, path, finding, remedy)))
+        return document(await outcome(ls, session, path, apply_remedy(ls, session, path, finding, remedy)))
+
+
+async def outcome(
+    ls: DoctorServer, session: Session, path: Path, work: Coroutine[Any, Any, Examination]
+) -> Examination:
+    """What the work on a project comes to; of a request that is cancelled, what it left is looked at and shown."""
+    try:
+        return await ls.start(work)
+    except asyncio.CancelledError:
+        ls.start(check_and_show(ls, session, path))
+        raise
 
 
 # --- requests of our own ------------------------------------------------------------------

@@ -301,9 +301,6 @@ async def _running(ls: DoctorServer, session: Session, options: Options) -> Asyn
                         ls.log(line)
 
                 yield on_line
-        except asyncio.CancelledError:
-            session.stop.set()  # A thread that is still at work ends soon.
-            raise
         finally:
             soon.cancel()
             _turn_to(ls, session, None)

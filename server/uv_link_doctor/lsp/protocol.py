@@ -13,7 +13,7 @@ _INVALID_REQUEST = -32600
 
 
 class DoctorProtocol(LanguageServerProtocol):
-    """pygls' protocol, with the two answers of the specification that it leaves out."""
+    """pygls' protocol, with what it leaves out of the specification."""
 
     @lsp_method(lsp.INITIALIZE)
     def lsp_initialize(self, params: lsp.InitializeParams) -> Generator[Any, Any, lsp.InitializeResult]:
@@ -30,6 +30,15 @@ class DoctorProtocol(LanguageServerProtocol):
         """
         yield self.fm.features[lsp.SHUTDOWN], args, None
         self._shutdown = True
+
+    @lsp_method(lsp.WORKSPACE_EXECUTE_COMMAND)
+    async def lsp_workspace__execute_command(self, params: lsp.ExecuteCommandParams) -> Any:  # type: ignore[override]
+        """Runs a command as the request's own task, which a cancel ends.
+
+        pygls runs it beside: it would answer that the request is cancelled, and let the command go on (2.1.1).
+        """
+        handler, arguments, named = next(super().lsp_workspace__execute_command(params))
+        return await handler(*arguments, **named)
 
     def handle_message(self, message: Any) -> None:
         """Answers what comes before `initialize`, a second one and what comes after `shutdown` with an error.

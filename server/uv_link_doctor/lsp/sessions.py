@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 SETTINGS_SECONDS = 2.0
 """How long a client may take to answer with its settings before the defaults count."""
+ENDING_SECONDS = 1.6
+"""How long the end of all work may take: all processes are gone by then, and an editor kills us after two seconds."""
 
 
 @dataclass(slots=True)
@@ -127,13 +129,17 @@ class DoctorServer(LanguageServer):
             self.report_server_error(fault, JsonRpcException)
 
     async def end(self) -> None:
-        """Ends every run and waits until its processes are gone."""
+        """Ends every run and waits until its processes are gone.
+
+        A thread that a file system keeps is left to the end of ours: its work is made to survive that.
+        """
         for timer in self.timers.values():
             timer.cancel()
         for task in self.tasks:
             task.cancel()
         if self.tasks:
-            await asyncio.wait(self.tasks)
+            await asyncio.wait(self.tasks, timeout=ENDING_SECONDS)
+            self.tasks.clear()
 
     def say(self, sentence: str, kind: lsp.MessageType = lsp.MessageType.Warning) -> None:
         """Shows the user one sentence."""
