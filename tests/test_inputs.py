@@ -1,6 +1,7 @@
 """What a run depends on and what it makes: a change of either makes a second run necessary, nothing else does."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,10 @@ TEXT = """\
 name = "app"
 version = "0"
 dependencies = ["httpx"]
+
+[tool.uv.sources]
+httpx = [{ path = "httpx-1-py3-none-any.whl", marker = "os_name == 'posix'" }, { index = "i" }]
+beside = { path = "../beside", editable = true }
 
 [tool.ruff]
 line-length = 100
@@ -49,7 +54,10 @@ def place(tmp_path) -> Place:
     made.write("pyproject.toml", TEXT)
     made.write("uv.lock")
     made.write(".venv/pyvenv.cfg")
-    made.write(".venv/lib/python3.13/site-packages/httpx-1.dist-info/RECORD")
+    made.write("../../uv.toml")
+    made.write("../beside/pyproject.toml")
+    made.write(f"{SITE}/httpx-1.dist-info/RECORD")
+    made.write(f"{SITE}/httpx.py")
     return made
 
 
@@ -72,19 +80,26 @@ def environ(name: str, value: str) -> Change:
     return lambda place: place.environ.update({name: value})
 
 
-def write(path: str) -> Change:
-    return lambda place: place.write(path)
+def write(path: str, text: str = "y") -> Change:
+    return lambda place: place.write(path, text)
 
 
 def remove(path: str) -> Change:
     return lambda place: (place.root / path).unlink()
 
 
-def install(place: Place) -> None:
-    """A package more; file systems note a change of a directory as coarsely as a clock tick, a test is faster."""
-    site = place.root / ".venv/lib/python3.13/site-packages"
-    (site / "idna-1.dist-info").mkdir()
-    os.utime(site, ns=(1, 1))
+SITE = ".venv/lib/python3.13/site-packages"
+
+
+def reinstall(place: Place) -> None:
+    """uv makes the directory anew."""
+    shutil.rmtree(place.root / SITE / "httpx-1.dist-info")
+    place.write(f"{SITE}/httpx-1.dist-info/RECORD", "another")
+
+
+def try_a_link(place: Place) -> None:
+    """File systems note a change of a directory as coarsely as a clock tick, a test is faster."""
+    os.utime(place.root / SITE, ns=(1, 1))
 
 
 INPUTS: dict[str, Change] = {
@@ -96,6 +111,8 @@ INPUTS: dict[str, Change] = {
     "a uv.toml": write("uv.toml"),
     "a uv.toml above": write("../uv.toml"),
     "a manifest above": write("../pyproject.toml"),
+    "a package beside": write("../beside/pyproject.toml"),
+    "a wheel": write("httpx-1-py3-none-any.whl"),
     "a pin of Python": write(".python-version"),
     "a pin of Python above": write("../.python-version"),
     "a variable of uv": environ("UV_LINK_MODE", "copy"),
@@ -109,7 +126,9 @@ OUTPUTS: dict[str, Change] = {
     "the lock": write("uv.lock"),
     "the lock is gone": remove("uv.lock"),
     "a new environment": remove(".venv/pyvenv.cfg"),
-    "a package more": install,
+    "a package more": write(f"{SITE}/idna-1.dist-info/RECORD"),
+    "a package anew": reinstall,
+    "a module gone": remove(f"{SITE}/httpx.py"),
 }
 NEITHER: dict[str, Change] = {
     "nothing": lambda _: None,
@@ -119,9 +138,13 @@ NEITHER: dict[str, Change] = {
     "line ends": text("\n", "\r\n"),
     "another tool's table": text("line-length = 100", "line-length = 80"),
     "the manifest's own time": write("pyproject.toml"),
+    "the lock saved as it was": write("uv.lock", "x"),
+    "a uv.toml far above saved as it was": write("../../uv.toml", "x"),
     "another file": write("README.md"),
+    "a trial link": try_a_link,
+    "a module that was imported": write(f"{SITE}/__pycache__/httpx.cpython-313.pyc"),
     "a variable of somebody else": environ("TERM_SESSION", "2"),
-    "a file inside a package": write(".venv/lib/python3.13/site-packages/httpx-1.dist-info/direct_url.json"),
+    "a file inside a package": write(f"{SITE}/httpx-1.dist-info/direct_url.json"),
 }
 
 
@@ -152,7 +175,7 @@ def test_a_file_replaced_within_a_tick_of_the_clock_is_another(place):
     """A rename over it keeps time and size; its number tells."""
     lock = place.root / "uv.lock"
     before, status = place.look(), lock.stat()
-    place.write("new.lock", lock.read_text())
+    place.write("new.lock", "y")
     (place.root / "new.lock").replace(lock)
     os.utime(lock, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert lock.stat().st_mtime_ns == status.st_mtime_ns

@@ -53,6 +53,10 @@ async def test_a_healthy_project_says_nothing_and_a_second_save_runs_nothing(pro
         editor.save(example.manifest)
         await editor.until(lambda: editor.finished == 1, "the end of the run")
         assert example.missing_files() == {}
+        for _ in range(2):  # A trial link leaves no trace; the second look waits for what the save has begun.
+            await editor.execute("uvLinkDoctor.check", example.root.as_uri())
+            assert editor.finished == 1
+            editor.save(example.manifest)
         for unimportant in (text, f"# a comment\n{text}", f"{text}\n[tool.ruff]\nline-length = 100\n"):
             editor.write(example.manifest, unimportant)
             editor.save(example.manifest)

@@ -123,6 +123,13 @@ def workspace_members(data: Mapping[str, object]) -> WorkspaceGlobs | None:
     return WorkspaceGlobs(members=_strings(workspace.get("members")), exclude=_strings(workspace.get("exclude")))
 
 
+def path_sources(manifest: Manifest) -> tuple[str, ...]:
+    """The paths, as written, from which uv takes packages: `path` in `[tool.uv.sources]`, where lists are allowed."""
+    stated = _table(_table(_table(manifest.data, "tool"), "uv"), "sources").values()
+    tables = [table for entry in stated for table in (entry if isinstance(entry, list) else [entry])]
+    return _strings([table.get("path") for table in tables if isinstance(table, Mapping)])
+
+
 def dependency_inputs(data: Mapping[str, object]) -> str:
     """What of the document can change an install, as JSON: neither comments, layout nor the tables of other tools."""
     tools = {tool: table for tool, table in _table(data, "tool").items() if tool not in TOOLS_APART_FROM_INSTALLS}
