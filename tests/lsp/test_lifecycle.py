@@ -254,3 +254,66 @@ async def test_a_thread_that_a_file_system_keeps_does_not_keep_the_server(fake_u
         assert await end_of(editor) == 0
         assert time.monotonic() - began < 2
         written.close()
+
+
+INITIALIZE = {"processId": None, "rootUri": None}
+UNREADABLE = [
+    (message(id=2, method="workspace/executeCommand", params={}), 2, -32602),
+    (message(id=3, method="textDocument/hover"), 3, -32602),
+    (b"Content-Length: 5\r\n\r\nhello", None, -32700),
+    (b"Content-Length: 3\r\n\r\n\xff\xfe\xfd", None, -32700),
+    (b"Content-Length: 2\r\n\r\n[]", None, -32600),
+    (b"Content-Length: 4\r\n\r\nnull", None, -32600),
+]
+
+
+async def test_what_cannot_be_read_is_answered_without_a_word_to_the_user_or_a_traceback(project):
+    async with raw(project().environ, stderr=asyncio.subprocess.PIPE) as server:
+        server.stdin.write(message(id=1, method="initialize", params={**INITIALIZE, "capabilities": {}}))
+        assert (await asyncio.wait_for(answer(server.stdout), PATIENCE))["id"] == 1
+        for sent, number, code in UNREADABLE:
+            server.stdin.write(sent)
+            said = await asyncio.wait_for(answer(server.stdout), PATIENCE)
+            assert (said["id"], said["error"]["code"]) == (number, code)
+        server.stdin.write(message(method="textDocument/didSave", params=[]))
+        server.stdin.write(message(id=9, method="shutdown"))
+        assert (await asyncio.wait_for(answer(server.stdout), PATIENCE))["id"] == 9
+        server.stdin.write(message(method="exit"))
+        logged = await asyncio.wait_for(server.stderr.read(), PATIENCE)
+        assert logged == b"Passed over: the parameters of `textDocument/didSave` cannot be read as the protocol says\n"
+
+
+@pytest.mark.parametrize("given", ["nothing but null", "an error", "settings"])
+async def test_a_client_that_breaks_its_word_about_settings_is_served_all_the_same(given, project):
+    capabilities = {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}}
+    refused: dict[str, Any] = {"error": {"code": -32601, "message": "unknown"}}
+    said: dict[str, dict[str, Any]] = {
+        "nothing but null": {"result": None},
+        "an error": refused,
+        "settings": {"result": [{"onSave": "never"}]},
+    }
+    options = {"onSave": "now and then"}
+    async with raw(project().environ) as server:
+        params = {**INITIALIZE, "capabilities": {"workspace": capabilities}, "initializationOptions": options}
+        server.stdin.write(message(id=1, method="initialize", params=params))
+        told = []
+        while "id" not in (heard := await asyncio.wait_for(answer(server.stdout), PATIENCE)):
+            told.append(heard)
+        server.stdin.write(message(method="initialized", params={}))
+        asked: list[str] = []
+        while len(asked) < 2:
+            heard = await asyncio.wait_for(answer(server.stdout), PATIENCE)
+            if "id" in heard:
+                asked.append(heard["method"])
+                mine = said[given] if heard["method"] == "workspace/configuration" else refused
+                server.stdin.write(message(id=heard["id"], **mine))
+            else:
+                told.append(heard)
+        server.stdin.write(message(id=9, method="shutdown"))
+        while heard.get("id") != 9:
+            heard = await asyncio.wait_for(answer(server.stdout), PATIENCE)
+            told.append(heard)
+    assert asked == ["workspace/configuration", "client/registerCapability"]
+    shown = [it["params"]["message"] for it in told if it.get("method") == "window/showMessage"]
+    complaint = "The setting `uvLinkDoctor.onSave` must be `sync`, `check` or `off`; its default is used."
+    assert shown == [complaint] * (2 if given == "settings" else 1)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from typing import Any
 
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 _NOT_INITIALIZED = -32002
+_PARSE_ERROR = -32700
 _INVALID_REQUEST = -32600
+_INVALID_PARAMS = -32602
+_DONE_WITH = object()
+"""In a message's place: it was not what the protocol says, and whoever waits for it knows."""
 
 
 class DoctorProtocol(LanguageServerProtocol):
@@ -40,6 +46,29 @@ class DoctorProtocol(LanguageServerProtocol):
         handler, arguments, named = next(super().lsp_workspace__execute_command(params))
         return await handler(*arguments, **named)
 
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """Answers a request whose parameters are not the protocol's, and takes such an answer for an error.
+
+        pygls would leave the one without an answer, and itself waiting for the other.
+        """
+        try:
+            return super().structure_message(data)
+        except JsonRpcException:
+            method, msg_id = data.get("method"), data.get("id")
+        words = f"the {f'parameters of `{method}`' if method else 'answer'} cannot be read as the protocol says"
+        error = lsp.ResponseError(code=_INVALID_PARAMS, message=words)
+        if msg_id is None:
+            logging.getLogger(__name__).warning("Passed over: %s", words)
+        elif method is None:
+            self._handle_response(msg_id, error=error)
+        else:
+            self._send_response(msg_id, error=error)
+        return _DONE_WITH
+
+    def refuse_text(self, code: int = _PARSE_ERROR, words: str = "this is not JSON") -> None:
+        """Answers what has no id that could be read, for which the specification has null."""
+        self._send_data({"jsonrpc": self.VERSION, "id": None, "error": {"code": code, "message": words}})
+
     def handle_message(self, message: Any) -> None:
         """Answers what comes before `initialize`, a second one and what comes after `shutdown` with an error.
 
@@ -47,7 +76,11 @@ class DoctorProtocol(LanguageServerProtocol):
         Notifications out of turn are dropped, but for `exit`.
         """
         method = getattr(message, "method", None)
-        if method is None or method == lsp.EXIT:
+        if message is _DONE_WITH:
+            return
+        if not hasattr(message, "jsonrpc"):
+            self.refuse_text(_INVALID_REQUEST, "this is no message of JSON-RPC 2.0")
+        elif method is None or method == lsp.EXIT:
             super().handle_message(message)
         elif self._shutdown:
             self._refuse(message, _INVALID_REQUEST, "the server is shutting down")

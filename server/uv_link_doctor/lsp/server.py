@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
 
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.sessions import DoctorServer
@@ -88,6 +89,11 @@ def initialize(ls: DoctorServer, params: lsp.InitializeParams) -> None:
 @server.feature(lsp.INITIALIZED)
 async def initialized(ls: DoctorServer, _: lsp.InitializedParams) -> None:
     """Asks for the settings and to be told when they change, where the client can."""
+    try:
+        await pull_options(ls)
+    finally:
+        ls.settled.set()
+    await look_around(ls)
     workspace = ls.client_capabilities.workspace
     if workspace and workspace.did_change_configuration and workspace.did_change_configuration.dynamic_registration:
         registration = lsp.Registration(
@@ -95,12 +101,8 @@ async def initialized(ls: DoctorServer, _: lsp.InitializedParams) -> None:
             lsp.WORKSPACE_DID_CHANGE_CONFIGURATION,
             lsp.DidChangeConfigurationRegistrationOptions(section="uvLinkDoctor"),
         )
-        await ls.client_register_capability_async(lsp.RegistrationParams([registration]))
-    try:
-        await pull_options(ls)
-    finally:
-        ls.settled.set()
-    await look_around(ls)
+        with suppress(JsonRpcException):  # Then the client does not tell, or tells all the same.
+            await ls.client_register_capability_async(lsp.RegistrationParams([registration]))
 
 
 @server.feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)
@@ -134,7 +136,11 @@ async def pull_options(ls: DoctorServer) -> None:
         return
     scopes = [None, *ls.workspace.folders]
     items = [lsp.ConfigurationItem(scope_uri=scope, section="uvLinkDoctor") for scope in scopes]
-    answers = await ls.workspace_configuration_async(lsp.ConfigurationParams(items))
+    try:
+        answers = await ls.workspace_configuration_async(lsp.ConfigurationParams(items))
+    except JsonRpcException as error:
+        ls.log(f"the client did not give its settings: {error}")
+        return
     complained: set[str] = set()
     ls.folder_options.clear()
     for scope, answer in zip(scopes, answers, strict=False):

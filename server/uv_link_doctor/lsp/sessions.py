@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,6 +67,8 @@ class Session:
 
 class DoctorServer(LanguageServer):
     """The server's state: the options of each folder, a session for each root, and what every file shows."""
+
+    protocol: DoctorProtocol
 
     def __init__(self) -> None:
         super().__init__("uv-link-doctor", __version__, protocol_cls=DoctorProtocol)
@@ -140,6 +143,13 @@ class DoctorServer(LanguageServer):
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=ENDING_SECONDS)
             self.tasks.clear()
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """Tells the user of a fault of ours; the client, where what it has sent is no JSON."""
+        if isinstance(error, JSONDecodeError | UnicodeDecodeError) and source is JsonRpcException:
+            self.protocol.refuse_text()
+        else:
+            super().report_server_error(error, source)
 
     def say(self, sentence: str, kind: lsp.MessageType = lsp.MessageType.Warning) -> None:
         """Shows the user one sentence."""

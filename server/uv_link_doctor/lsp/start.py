@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+from json import JSONDecodeError
 
 from uv_link_doctor.engine.model import DoctorError
 
@@ -21,7 +22,8 @@ def start(tcp: str | None) -> int:
     gc.enable()
     gc.freeze()
     _watch_processes_without_threads()
-    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_fault)
+    for name in ("pygls.protocol.json_rpc", "pygls.server"):
+        logging.getLogger(name).addFilter(_is_fault)
     if tcp is None:
         server.start_io()
         return 0
@@ -50,4 +52,6 @@ def _is_fault(record: logging.LogRecord) -> bool:
     """Whether a record is about a fault: an error that the client was answered with needs no traceback in its log."""
     from pygls.exceptions import JsonRpcException  # noqa: PLC0415
 
-    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
+    if str(record.msg).startswith("Unable to deserialize message"):
+        return False
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException | JSONDecodeError | UnicodeError))
