@@ -185,10 +185,19 @@ class Case:
         )
 
 
-async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link_mode: LinkMode | None = None) -> Case:
+async def read_case(
+    path: Path,
+    host: Host,
+    options: Options,
+    *,
+    ask: bool,
+    link_mode: LinkMode | None = None,
+    version: tuple[int, int, int] | None = None,
+) -> Case:
     """The project that holds the path and the uv it would be installed with; raises DoctorError.
 
-    `ask=False` starts no process, so that uv's version stays unknown; `link_mode` is one that a run is to use.
+    `ask=False` starts no process, so that uv's version stays unknown, or what `version` says; `link_mode` is one that a
+    run is to use.
     """
     environ = environ_of(host, options)
     manifest = find_manifest(path, host.read_text)
@@ -197,7 +206,7 @@ async def read_case(path: Path, host: Host, options: Options, *, ask: bool, link
     uv = await find_uv(options.uv_path, environ, ask=ask)
     subject = root if manifest.kind is Kind.UV else manifest.path  # As `Project.subject`, before there is one.
     remembered_copy = state.load(host.state, subject).copy_because is not None
-    invocation = _invocation(directory, manifest, environ, options, uv.version if uv else None)
+    invocation = _invocation(directory, manifest, environ, options, (uv.version if uv else None) or version)
     if mode := _forced_mode(remembered_copy, options, link_mode):
         invocation = replace(invocation, arguments=(*invocation.arguments, "--link-mode", mode))
     in_force = settings.effective(root, invocation, host.read_text)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from uv_link_doctor import journal
-from uv_link_doctor.case import Case
+from uv_link_doctor.case import Case, read_case
 from uv_link_doctor.changes import give_fresh_files, move_cache, write_cache_dir, write_setting
 from uv_link_doctor.doctor import OnLine, examine, look_at_files
 from uv_link_doctor.engine import plan
@@ -107,6 +107,8 @@ async def apply(
         return await _move_environment(work)
     deed = await _DEEDS[remedy.kind](work)
     after = await _run(work, replace(deed, reinstall=tuple(dict.fromkeys((*work.broken, *deed.reinstall)))))
+    if remedy.kind in _WRITE_A_SETTING:
+        after = await _with_settings(case, after)
     if not _proven(after):
         return after
     if deed.in_force is not None and not await _says(case, deed.in_force):
@@ -121,6 +123,7 @@ async def apply(
     return after
 
 
+_WRITE_A_SETTING = frozenset({RemedyKind.SET_LINK_MODE, RemedyKind.SET_LINK_MODE_USER, RemedyKind.MOVE_CACHE})
 ABOUT_SETTINGS = frozenset({Code.SETTING_IGNORED, Code.SETTING_INVALID})
 """Findings that are there with or without a remedy."""
 
@@ -139,6 +142,14 @@ async def _run(work: _Work, deed: _Deed) -> Examination:
         stop=work.stop,
     )
     return await look_at_files(after, case.host, case.options, every=True)
+
+
+async def _with_settings(case: Case, after: Examination) -> Examination:
+    """The examination with the settings as every later run has them: this one was given the new value besides."""
+    if after.project is None:
+        return after
+    now = await read_case(after.project.manifest.path, case.host, case.options, ask=True)
+    return replace(after, project=replace(after.project, settings=now.project.settings))
 
 
 def _proven(after: Examination) -> bool:
@@ -309,7 +320,7 @@ async def _move_environment(work: _Work) -> Examination:
     step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
     with journal.noted(project.subject, host, step):
         after = await _made_there(work, new)
-        lacking = await asyncio.to_thread(_lacking, old, new)
+        lacking = await in_thread(_lacking, old, new)
         if proven := _proven(after):
             await in_thread(_lead_there, old, new)
     if not proven:

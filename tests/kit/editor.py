@@ -101,6 +101,15 @@ class Editor:
         item = lsp.TextDocumentItem(uri, "toml", 1, text)
         self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
 
+    def close(self, path: Path) -> None:
+        del self.buffers[path.as_uri()]
+        params = lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(path.as_uri()))
+        self.client.text_document_did_close(params)
+
+    def close_folder(self, folder: Path) -> None:
+        event = lsp.WorkspaceFoldersChangeEvent([], [lsp.WorkspaceFolder(folder.as_uri(), folder.name)])
+        self.client.workspace_did_change_workspace_folders(lsp.DidChangeWorkspaceFoldersParams(event))
+
     def write(self, path: Path, text: str) -> None:
         """Replace a buffer's text, as typing does."""
         buffer = self.buffers[path.as_uri()]

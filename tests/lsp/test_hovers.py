@@ -1,11 +1,12 @@
 """What a hover answers over the protocol: from what is known, at once, and without a trace on any disk."""
 
+import asyncio
 import time
 from pathlib import Path
 from statistics import median
 
 import pytest
-from kit.editor import Editor, editing
+from kit.editor import PATIENCE, Editor, editing
 from lsprotocol import types as lsp
 
 SECONDS_AT_MOST = 0.020
@@ -77,6 +78,43 @@ async def test_what_is_typed_counts(example, uv_binary):
         assert "**`link-mode`: `symlink`**" in await told(editor, example.manifest, "link-mode")
         editor.write(example.manifest, text.replace("link-mode = ", "link-mode = ["))
         assert await hover(editor, example.manifest, "link-mode") is None
+
+
+async def test_what_a_run_has_fetched_is_known(project, uv_binary):
+    example = project("httpx")
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv_binary("newest"))}) as editor:
+        editor.open(example.manifest)
+        assert "is not known in uv's cache" in await told(editor, example.manifest, "httpx")
+        await editor.execute("uvLinkDoctor.sync", example.root.as_uri())
+        async with asyncio.timeout(PATIENCE):
+            await until_weighed(editor, example.manifest)
+
+
+async def test_what_is_typed_into_a_uv_toml_counts(example, uv_binary):
+    settings = example.root / "uv.toml"
+    settings.write_text('link-mode = "hardlink"\n')
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv_binary("newest"))}) as editor:
+        editor.open(example.manifest)
+        await editor.sees(example.manifest)
+        editor.open(settings)
+        editor.write(settings, 'link-mode = "symlink"\n')
+        assert "**`link-mode`: `symlink`**" in await told(editor, settings, "link-mode")
+
+
+async def test_after_a_remedy_it_is_the_file_that_has_set_the_mode(project, other_filesystem, uv_binary):
+    example = project("idna", cache=other_filesystem / "cache", more='\n[tool.uv]\nlink-mode = "hardlink"\n')
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv_binary("newest"))}) as editor:
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        (degraded,) = await editor.sees(example.manifest, "link-degraded")
+        fixes = await editor.quick_fixes(example.manifest, degraded)
+        (fix,) = [it for it in fixes if it.title.startswith('Set `link-mode = "copy"` in pyproject.toml')]
+        origin = {"kind": "project", "path": str(example.manifest), "key": "tool.uv.link-mode", "line": 10}
+        answer = await editor.accept(fix)
+        assert answer["settings"]["link_mode"] == {"value": "copy", "origin": origin, "ignored": []}
+        said = await told(editor, example.manifest, "link-mode")
+        assert f"**`link-mode`: `copy`**, set in `{example.manifest}:10`" in said
+        assert "without an effect" not in said
 
 
 async def test_a_uv_toml_and_a_file_of_no_project(example, uv_binary, tmp_path):

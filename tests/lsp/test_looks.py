@@ -1,9 +1,12 @@
 """What a finding's life is: it comes with a look, stays as long as it holds, and goes when it is over."""
 
+from typing import Any
+
 import pytest
 from kit.cloud import STOPS
 from kit.editor import Capabilities, editing
 from kit.fake_uv import Answer
+from lsprotocol import types as lsp
 
 
 async def saved(editor, example) -> None:
@@ -121,3 +124,49 @@ async def test_the_clients_settings_count_wherever_the_file_is(open_folders, fak
         await editor.heard()
         await editor.heard()
     assert fake.invocations("sync") == []
+
+
+@pytest.mark.parametrize(("kinds", "given"), [(None, True), (["quickfix"], True), ([""], True), (["source"], False)])
+async def test_quick_fixes_are_given_to_whoever_asks_for_their_kind(kinds, given, fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    (example.environment / "lib/python3.11/site-packages/half-1.0.dist-info").mkdir(parents=True)
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.open(example.manifest)
+        (broken,) = await editor.sees(example.manifest, "environment-broken")
+        document = lsp.TextDocumentIdentifier(example.manifest.as_uri())
+        asked = lsp.CodeActionParams(document, broken.range, lsp.CodeActionContext([broken], kinds))
+        assert bool(await editor.client.text_document_code_action_async(asked)) == given
+
+
+async def test_a_changed_ignore_counts_at_once(fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    (example.environment / "lib/python3.11/site-packages/half-1.0.dist-info").mkdir(parents=True)
+    capabilities = Capabilities(configuration=True)
+    settings: dict[str, Any] = {"uvPath": str(fake.path)}
+    async with editing(example.environ, example.root, settings=settings, capabilities=capabilities) as editor:
+        editor.open(example.manifest)
+        await editor.sees(example.manifest, "environment-broken")
+        settings["ignore"] = ["environment-broken"]
+        editor.settings_changed()
+        await editor.sees(example.manifest)
+        settings["ignore"] = []
+        editor.settings_changed()
+        await editor.sees(example.manifest, "environment-broken")
+
+
+@pytest.mark.parametrize("first", ["the folder", "the file"])
+async def test_a_closed_folder_and_its_files_show_nothing_any_more(first, fake_uv, project):
+    fake, example = fake_uv(), project("a")
+    left = project("a", root=example.root.parent / "left")
+    for it in (example, left):
+        (it.environment / "lib/python3.11/site-packages/half-1.0.dist-info").mkdir(parents=True)
+    settings = {"uvPath": str(fake.path)}
+    async with editing(example.environ, example.root, left.root, settings=settings) as editor:
+        for it in (example, left):
+            editor.open(it.manifest)
+            await editor.sees(it.manifest, "environment-broken")
+        for step in (editor.close_folder, editor.close)[:: 1 if first == "the folder" else -1]:
+            await editor.sees(left.manifest, "environment-broken")
+            step(left.root if step == editor.close_folder else left.manifest)
+        await editor.sees(left.manifest)
+        await editor.sees(example.manifest, "environment-broken")

@@ -22,7 +22,9 @@ def editor_host(ls: DoctorServer) -> Host:
 
     def read(path: Path) -> str | None:
         uri = ls.opened.get(path)
-        return read_text(path) if uri is None else ls.workspace.get_text_document(uri).source
+        text = read_text(path) if uri is None else ls.workspace.get_text_document(uri).source
+        before, now = ls.edited.get(path, (None, text))
+        return now if text == before else text
 
     async def change(path: Path, wanted: TextEdit) -> bool:
         """Lets the client change a file of the workspace, so that its own undo takes it back; else we write."""
@@ -34,7 +36,7 @@ def editor_host(ls: DoctorServer) -> Host:
         if not answer.applied:
             raise DoctorError(f"the editor did not change `{path}`", answer.failure_reason or "change it by hand")
         # Some clients tell of the change a while after they have made it (Neovim: 150 ms), so it is noted here.
-        ls.edited[path] = wanted.apply(text or "")
+        ls.edited[path] = text, wanted.apply(text or "")
         return False
 
     memory = PlacesMemory()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,10 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
 
 
 def did_close(ls: DoctorServer, params: lsp.DidCloseTextDocumentParams) -> None:
-    """From here on, what is on disk counts; the diagnostics stay."""
-    ls.opened.pop(Path(uris.to_fs_path(params.text_document.uri) or ""), None)
+    """From here on, what is on disk counts; the diagnostics stay where a folder is open that they are of."""
+    path = Path(uris.to_fs_path(params.text_document.uri) or "")
+    if ls.opened.pop(path, None) and ls.workspace.folders:
+        ls.leave(path.parent)
 
 
 def will_save(ls: DoctorServer, params: lsp.WillSaveTextDocumentParams) -> None:
@@ -153,9 +156,12 @@ async def hover(ls: DoctorServer, params: lsp.HoverParams) -> lsp.Hover | None:
         return None
     with suppress(DoctorError):  # What keeps us from looking is shown as a diagnostic.
         session, manifest = session_for(ls, path)
-        project = session.examination.project if session.examination else None
-        if project is None or project.manifest != manifest:
-            project = (await read_case(path, ls.host, ls.options_for(path), ask=False)).project
+        last = session.examination
+        version = last.uv.version if last and last.uv else None
+        project = (await read_case(path, ls.host, ls.options_for(path), ask=False, version=version)).project
+        if last and last.project and last.project.manifest == manifest:
+            # The settings may have been typed in since, or be those that a remedy gave its run alone.
+            project = replace(last.project, settings=project.settings)
         known = words.Known(project=project, places=session.places, weight=session.weight)
         position = Position(params.position.line, params.position.character)
         if found := words.hover(path, ls.host.read_text(path) or "", position, known):
@@ -169,16 +175,12 @@ def forget(ls: DoctorServer, uri: str) -> None:
     path = Path(uris.to_fs_path(uri) or "")
     ls.opened.pop(path, None)
     ls.drop_problem(path)
-    session = ls.sessions.pop(path, None)
-    if session is not None:
-        for shown in session.published:
-            ls.publish(shown, [])
-        ls.tell(path)
+    ls.drop_session(path)
 
 
 def code_action(ls: DoctorServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
     """The remedies of the diagnostics at the cursor."""
-    if params.context.only and lsp.CodeActionKind.QuickFix not in params.context.only:
+    if params.context.only and not _ALL_OURS.intersection(params.context.only):
         return []
     actions: list[lsp.CodeAction] = []
     for asked in params.context.diagnostics:
@@ -186,6 +188,10 @@ def code_action(ls: DoctorServer, params: lsp.CodeActionParams) -> list[lsp.Code
         ours = (shown for shown in ls.shown.get(params.text_document.uri, ()) if same(shown, asked))
         actions += convert.code_actions(asked if asked.data else next(ours, asked))
     return actions
+
+
+_ALL_OURS = frozenset({lsp.CodeActionKind.QuickFix, lsp.CodeActionKind.Empty})
+"""The kinds that take in all of ours; the empty one is above every other."""
 
 
 def same(one: lsp.Diagnostic, other: lsp.Diagnostic) -> bool:

@@ -168,6 +168,8 @@ async def install(
         if before is not None:
             _note_if_clean(session, later, before)
         _log_run(ls, later, options)
+    if later is not examination or later.findings:  # Something was installed, or was to be.
+        ls.start(weigh(ls, session, path))
     return later
 
 
@@ -180,11 +182,16 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
         return found
     async with _running(ls, session, options) as on_line:
         found, offered = await _offer(ls, session, path, finding_id, remedy_id)
-        after = await repair.apply(found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop)
-        ls.show(session, after)
-        _log_run(ls, after, options)
-        if not session.stop.is_set():
-            _tell_of_repair(ls, after, offered)
+        try:
+            after = await repair.apply(
+                found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop
+            )
+            ls.show(session, after)
+            _log_run(ls, after, options)
+            if not session.stop.is_set():
+                _tell_of_repair(ls, after, offered)
+        finally:
+            ls.edited.clear()
     return after
 
 
@@ -260,14 +267,13 @@ def _tell_of_repair(ls: DoctorServer, after: Examination, remedy: Remedy) -> Non
     ):
         ls.say(f"This did not help: {remedy.title}. The finding stands; see what else is offered.")
     else:
-        for path, text in ls.edited.items():
+        for path, (_, text) in ls.edited.items():
             if read_text(path) != text:
                 ls.say(
                     f"`{path.name}` is changed but not saved yet. This run went by it all the same; "
                     "save the file so that every later one does, too.",
                     lsp.MessageType.Info,
                 )
-    ls.edited.clear()
 
 
 async def _ask(ls: DoctorServer, session: Session, manifest: Path, question: Finding) -> None:

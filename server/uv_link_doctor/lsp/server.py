@@ -9,9 +9,11 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from lsprotocol import types as lsp
+from pygls import uris
 from pygls.exceptions import JsonRpcException
 
 from uv_link_doctor.lsp import convert
@@ -113,12 +115,16 @@ async def did_change_configuration(ls: DoctorServer, params: lsp.DidChangeConfig
         ls.options, complaints = read_options(ls.section, trusted=ls.options.trusted)
         for complaint in complaints:
             ls.say(complaint)
+        ls.show_again()
     await pull_options(ls)
 
 
 @server.feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
-async def did_change_folders(ls: DoctorServer, _: lsp.DidChangeWorkspaceFoldersParams) -> None:
-    """Asks for the settings of the folders that there are now."""
+async def did_change_folders(ls: DoctorServer, params: lsp.DidChangeWorkspaceFoldersParams) -> None:
+    """Asks for the settings of the folders that there are now, and lets go of those that are closed."""
+    for folder in params.event.removed:
+        if path := uris.to_fs_path(folder.uri):
+            ls.leave(Path(path))
     await pull_options(ls)
     await look_around(ls)
 
@@ -155,7 +161,7 @@ async def pull_options(ls: DoctorServer) -> None:
             ls.folder_options[scope] = options
     for complaint in sorted(complained):
         ls.say(complaint)
-    ls.tell_all()
+    ls.show_again()
 
 
 @server.feature(lsp.SHUTDOWN)

@@ -92,8 +92,8 @@ class DoctorServer(LanguageServer):
         """By root: the status that the client was told last."""
         self.opened: dict[Path, str] = {}
         """The open files, with the URI the client itself uses: it may escape other characters than we would."""
-        self.edited: dict[Path, str] = {}
-        """What files hold after edits of ours that the client has made, until they are known to be saved."""
+        self.edited: dict[Path, tuple[str | None, str]] = {}
+        """What files held before edits of ours that the client has made, and hold now; while a remedy is at work."""
         self.auto_saved: set[str] = set()
         """URIs whose coming save is the editor's own doing."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
@@ -161,6 +161,8 @@ class DoctorServer(LanguageServer):
 
     def show(self, session: Session, examination: Examination) -> None:
         """Makes the client show the findings of a look, and no older ones of the same project."""
+        if self.sessions.get(session.root) is not session:
+            return  # Its folder was closed meanwhile.
         session.examination = examination
         session.places = examination.places or session.places
         by_uri: dict[str, list[lsp.Diagnostic]] = {uri: [] for uri in session.published}
@@ -237,9 +239,29 @@ class DoctorServer(LanguageServer):
             self.told[root] = news
             self.protocol.notify(STATUS, news)
 
-    def tell_all(self) -> None:
-        """Tells the client of every project again: the settings have changed."""
+    def show_again(self) -> None:
+        """Shows and tells of every project again: the settings have changed."""
+        for session in self.sessions.values():
+            if session.examination is not None:
+                self.show(session, session.examination)
         for root in [*self.told]:
+            self.tell(root)
+
+    def leave(self, folder: Path) -> None:
+        """Takes back what was said of the projects in a closed folder that no open file or folder is of."""
+        kept = [*self.opened, *(Path(uris.to_fs_path(uri) or "") for uri in self.workspace.folders)]
+        for root in [it for it in self.sessions if it.is_relative_to(folder)]:
+            if not any(path.is_relative_to(root) or root.is_relative_to(path) for path in kept):
+                for path in [it for it in self.problems if it.is_relative_to(root)]:
+                    self.drop_problem(path)
+                self.drop_session(root)
+
+    def drop_session(self, root: Path) -> None:
+        """Takes back what was said of a project that is of no concern any more."""
+        session = self.sessions.pop(root, None)
+        if session is not None:
+            for uri in session.published:
+                self.publish(uri, [])
             self.tell(root)
 
     def _root_of(self, path: Path) -> Path:
