@@ -5,6 +5,7 @@ import codecs
 import pytest
 from kit.editor import editing
 from kit.fake_uv import Answer
+from lsprotocol import types as lsp
 
 
 async def alive(editor) -> None:
@@ -46,6 +47,26 @@ async def test_a_manifest_that_cannot_be_installed_from(name, fake_uv, project):
         editor.save(example.manifest)
         await editor.sees(example.manifest)
         await alive(editor)
+
+
+@pytest.mark.parametrize(("name", "code"), [("uv.toml", "setting-invalid"), ("uv.lock", "sync-failed")])
+async def test_a_file_beside_the_manifest_that_does_not_parse(name, code, fake_uv, project):
+    fake, example = fake_uv(Answer(when=["--dry-run"], steps=[("stdout", "{}")])), project("a")
+    other = example.root / name
+    other.write_text("")
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.open(other)
+        editor.write(other, "# é\n= 1\n")
+        editor.save(other)
+        (diagnostic,) = await editor.sees(other, code)
+        assert f"`{name}" in diagnostic.message
+        assert "is not valid TOML" in diagnostic.message
+        assert (diagnostic.severity, diagnostic.range.start) == (1, lsp.Position(1, 0))
+        assert fake.invocations("sync") == []
+        editor.write(other, "version = 1\n" if name == "uv.lock" else "")
+        editor.save(other)
+        await editor.until(lambda: editor.finished == 1, "the run")
+        await editor.sees(other)
 
 
 @pytest.mark.parametrize(

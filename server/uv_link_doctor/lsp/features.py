@@ -146,7 +146,7 @@ def saved(ls: DoctorServer, uri: str) -> None:
         if options.on_save is OnSave.CHECK or not options.trusted or not installs:
             ls.start(check_and_show(ls, session, path))
         else:
-            install_soon(ls, session, manifest.path)
+            install_soon(ls, session, manifest.path, path)
 
 
 async def hover(ls: DoctorServer, params: lsp.HoverParams) -> lsp.Hover | None:

@@ -6,6 +6,7 @@ import asyncio
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lsprotocol import types as lsp
@@ -13,13 +14,15 @@ from pygls import uris
 
 from uv_link_doctor import doctor, repair
 from uv_link_doctor.case import environ_of
-from uv_link_doctor.engine import findings, transcript
+from uv_link_doctor.engine import findings, toml_text, transcript
 from uv_link_doctor.engine.model import (
     DoctorError,
     Examination,
     Finding,
     Kind,
+    Location,
     Manifest,
+    Range,
     Remedy,
     RemedyKind,
     Severity,
@@ -70,6 +73,26 @@ def _inputs(ls: DoctorServer, path: Path) -> object:
     root = workspace_root(manifest, read_text)
     members = member_manifests(root, read_text) if manifest.kind is Kind.UV else ()
     return inputs(manifest, root, members, environ_of(ls.host, options), options)
+
+
+async def _settled_problem(saved: Path) -> DoctorError | None:
+    """Why nothing can be installed by a file that was saved, other than the manifest; asked twice, as below."""
+    problem = _problem(saved)
+    if problem is not None:
+        await asyncio.sleep(WRITING_SECONDS)
+        problem = _problem(saved)
+    return problem
+
+
+def _problem(saved: Path) -> DoctorError | None:
+    if saved.name not in {"uv.lock", "uv.toml"}:
+        return None
+    found = toml_text.parse(read_text(saved) or "")
+    if not isinstance(found, toml_text.TomlProblem):
+        return None
+    place = Range(found.position, replace(found.position, character=found.position.character + 1))
+    message = f"`{saved.name}` is not valid TOML: {found.message}"
+    return DoctorError(message, "nothing is run until it parses", Location(saved, place))
 
 
 async def _settled_inputs(ls: DoctorServer, path: Path) -> object:
@@ -125,9 +148,12 @@ async def check_and_show(ls: DoctorServer, session: Session, path: Path) -> None
         await look(ls, session, path)
 
 
-def install_soon(ls: DoctorServer, session: Session, manifest: Path, *, agreed: bool = False) -> None:
-    """Queues an install: one runs, and of those that wait for the same manifest the last wins."""
-    session.waiting[manifest] = agreed
+def install_soon(ls: DoctorServer, session: Session, manifest: Path, saved: Path, *, agreed: bool = False) -> None:
+    """Queues an install because of a saved file: one runs, and of those that wait for the same manifest the last wins.
+
+    `agreed`: the user has no objection to anything that uv would do.
+    """
+    session.waiting[manifest] = saved, agreed
     if session.worker is None or session.worker.done():
         session.worker = ls.start(_install_waiting(ls, session))
 
@@ -136,8 +162,13 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
     """Installs for one waiting save after the other, but not where the last clean run depended on just the same."""
     while session.waiting:
         path = next(iter(session.waiting))
-        agreed = session.waiting.pop(path)
+        saved, agreed = session.waiting.pop(path)
         with showing_problems(ls, path):
+            if problem := await _settled_problem(saved):
+                if saved.name == "uv.toml":
+                    await look(ls, session, path)  # It says so as of every setting that uv refuses.
+                    continue
+                raise problem
             now = await _settled_inputs(ls, path)
             if not agreed and session.examination and _is_clean(session, session.examination, path, now):
                 ls.show(session, session.examination)
@@ -281,7 +312,7 @@ async def _ask(ls: DoctorServer, session: Session, manifest: Path, question: Fin
     answer = await _answer(ls, question.message)
     session.asking.discard(question.message)
     if answer:
-        install_soon(ls, session, manifest, agreed=True)
+        install_soon(ls, session, manifest, manifest, agreed=True)
     elif answer is not None:
         session.declined.add(question.message)
 

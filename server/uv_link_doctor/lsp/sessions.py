@@ -44,8 +44,9 @@ class Session:
     """Held by whatever installs or repairs: uv would wait for itself, and silently."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the user's cancel; replaced for each run."""
-    waiting: dict[Path, bool] = field(default_factory=dict)
-    """Saved manifests that no run has begun with yet, and whether the user agreed to all that uv may do."""
+    waiting: dict[Path, tuple[Path, bool]] = field(default_factory=dict)
+    """Manifests that no run has begun with yet: the file that was saved, and whether the user agreed to all that uv may
+    do."""
     worker: asyncio.Task[None] | None = None
     activity: State | None = None
     """What goes on at this moment: RUNNING or WAITING; None between runs."""
