@@ -230,3 +230,22 @@ async def test_an_ignored_code_is_not_shown(fake_uv, project):
         answer = await editor.execute("uvLinkDoctor.check", example.root.as_uri())
         assert [finding["code"] for finding in answer["findings"]] == ["environment-broken"]
         assert not any(editor.diagnostics.values())
+
+
+async def test_a_run_by_command_or_remedy_counts_as_well(project, other_filesystem, uv_binary):
+    example = project("httpx", cache=other_filesystem / "cache")
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv_binary("newest"))}) as editor:
+        editor.open(example.manifest)
+        await editor.execute("uvLinkDoctor.sync", example.root.as_uri())
+        (degraded,) = await editor.sees(example.manifest, "link-degraded")
+        for by in ("remedy", "command"):
+            if by == "remedy":
+                (fix,) = [it for it in await editor.quick_fixes(example.manifest, degraded) if it.is_preferred]
+                assert (await editor.accept(fix))["outcome"] == "healthy"
+            else:
+                await editor.execute("uvLinkDoctor.sync", example.root.as_uri())
+            before = editor.finished
+            editor.save(example.manifest)
+            await editor.execute("uvLinkDoctor.check", example.root.as_uri())  # It waits for what the save has begun.
+            assert editor.finished == before
+            (example.root / "uv.toml").write_text("")  # So that the command is what counts, not the remedy.

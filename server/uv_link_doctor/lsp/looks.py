@@ -75,8 +75,24 @@ def _inputs(ls: DoctorServer, path: Path) -> object:
     return inputs(manifest, root, members, environ_of(ls.host, options), options)
 
 
+async def _settled_inputs(ls: DoctorServer, path: Path) -> object:
+    """The same, asked again a moment later where it raises: an editor that writes in place shows half a file."""
+    try:
+        return _inputs(ls, path)
+    except DoctorError:
+        await asyncio.sleep(WRITING_SECONDS)
+        return _inputs(ls, path)
+
+
+def _known_inputs(ls: DoctorServer, path: Path) -> object | None:
+    """The same; None where it raises."""
+    with suppress(DoctorError):
+        return _inputs(ls, path)
+    return None
+
+
 async def _settled_problem(saved: Path) -> DoctorError | None:
-    """Why nothing can be installed by a file that was saved, other than the manifest; asked twice, as below."""
+    """Why nothing can be installed by a file that was saved, other than the manifest; asked twice as well."""
     problem = _problem(saved)
     if problem is not None:
         await asyncio.sleep(WRITING_SECONDS)
@@ -93,15 +109,6 @@ def _problem(saved: Path) -> DoctorError | None:
     place = Range(found.position, replace(found.position, character=found.position.character + 1))
     message = f"`{saved.name}` is not valid TOML: {found.message}"
     return DoctorError(message, "nothing is run until it parses", Location(saved, place))
-
-
-async def _settled_inputs(ls: DoctorServer, path: Path) -> object:
-    """The same, asked again a moment later where it raises: an editor that writes in place shows half a file."""
-    try:
-        return _inputs(ls, path)
-    except DoctorError:
-        await asyncio.sleep(WRITING_SECONDS)
-        return _inputs(ls, path)
 
 
 @contextmanager
@@ -185,10 +192,11 @@ async def install(
 ) -> Examination:
     """Runs uv for a project, shows what it means, then looks at the files it has installed.
 
-    `before`: what the run depends on, where a caller has just asked; only such a run can count as clean.
+    `before`: what the run depends on, where a caller has just asked.
     """
     options = ls.options_for(path)
     async with _running(ls, session, options) as on_line:
+        before = before or _known_inputs(ls, path)
         examination = await doctor.examine(
             path, ls.host, options, agreed=agreed, quick=not agreed, on_line=on_line, stop=session.stop
         )
@@ -213,11 +221,14 @@ async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_i
         return found
     async with _running(ls, session, options) as on_line:
         found, offered = await _offer(ls, session, path, finding_id, remedy_id)
+        before = _known_inputs(ls, path)
         try:
             after = await repair.apply(
                 found, offered, ls.host, options, agreed=False, on_line=on_line, stop=session.stop
             )
             ls.show(session, after)
+            if before is not None and before == _known_inputs(ls, path):  # Else it depended on something in between.
+                _note_if_clean(session, after, before)
             _log_run(ls, after, options)
             if not session.stop.is_set():
                 _tell_of_repair(ls, after, offered)
