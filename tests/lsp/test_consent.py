@@ -55,6 +55,21 @@ async def test_the_user_is_asked_and_the_answer_counts(answer, words, fake_uv, p
         assert "UV_PYTHON_DOWNLOADS" not in run.environ
 
 
+async def test_a_client_that_fails_to_ask_has_not_agreed(fake_uv, project):
+    def fail(_):
+        raise ValueError
+
+    fake, example = fake_uv(asked("replace")), project("httpx")
+    async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:
+        editor.answers = fail
+        editor.open(example.manifest)
+        editor.save(example.manifest)
+        await editor.until(lambda: len(editor.questions) == 1, "the question")
+        await editor.sees(example.manifest, "sync-failed")
+        await editor.heard()
+        assert (syncs(fake), editor.messages) == ([], [])
+
+
 async def test_agreement_runs_it(fake_uv, project):
     fake, example = fake_uv(asked("replace")), project("httpx")
     async with editing(example.environ, example.root, settings={"uvPath": str(fake.path)}) as editor:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lsprotocol import types as lsp
 from pygls import uris
+from pygls.exceptions import JsonRpcException
 
 from uv_link_doctor import doctor, repair
 from uv_link_doctor.case import environ_of
@@ -276,7 +277,10 @@ async def _answer(ls: DoctorServer, question: str) -> bool | None:
         return None
     yes, no = lsp.MessageActionItem("Go ahead"), lsp.MessageActionItem("Not now")
     params = lsp.ShowMessageRequestParams(lsp.MessageType.Warning, question, [yes, no])
-    answer = await ls.window_show_message_request_async(params)
+    try:
+        answer = await ls.window_show_message_request_async(params)
+    except JsonRpcException:  # It can not, after all.
+        return False
     return answer is not None and answer.title == yes.title
 
 
