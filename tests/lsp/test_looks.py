@@ -126,6 +126,40 @@ async def test_the_clients_settings_count_wherever_the_file_is(open_folders, fak
     assert fake.invocations("sync") == []
 
 
+async def test_what_is_ahead_stays_until_it_is_over(cloud_folder, project, uv_binary):
+    folder, uv = cloud_folder(STOPS), uv_binary("newest")
+    assert project("httpx", root=folder.synced / "first", cache=folder.cache).run(uv, "sync").returncode == 0
+    example = project("httpx", root=folder.outside / "second", cache=folder.cache)
+    assert example.run(uv, "sync", "--link-mode", "copy").returncode == 0
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
+        editor.open(example.manifest)
+        await editor.execute("uvLinkDoctor.check", example.root.as_uri())
+        await editor.sees(example.manifest, "cache-tainted")
+        before = editor.published
+        editor.open(example.root / "uv.lock")
+        await saved(editor, example)
+        editor.save(example.manifest)  # As it was: nothing runs.
+        await editor.execute("uvLinkDoctor.check", example.root.as_uri())
+        assert (editor.published, editor.finished) == (before, 1), "it was there all the time"
+        assert example.run(uv, "cache", "clean", "certifi").returncode == 0
+        editor.close(example.root / "uv.lock")
+        editor.open(example.root / "uv.lock")
+        await editor.sees(example.manifest)
+
+
+async def test_a_run_with_nothing_to_install_leaves_what_the_next_one_will_meet(project, other_filesystem, uv_binary):
+    example, uv = project("idna", cache=other_filesystem / "cache"), uv_binary("newest")
+    assert example.run(uv, "sync").returncode == 0
+    async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
+        editor.open(example.manifest)
+        await editor.sees(example.manifest, "link-predicted")
+        await saved(editor, example)
+        await editor.sees(example.manifest, "link-predicted")
+        (example.root / "uv.toml").write_text('link-mode = "copy"\n')
+        await saved(editor, example)
+        await editor.sees(example.manifest)
+
+
 @pytest.mark.parametrize(("kinds", "given"), [(None, True), (["quickfix"], True), ([""], True), (["source"], False)])
 async def test_quick_fixes_are_given_to_whoever_asks_for_their_kind(kinds, given, fake_uv, project):
     fake, example = fake_uv(), project("a")

@@ -33,6 +33,7 @@ from uv_link_doctor.lsp.looks import (
     showing_problems,
     trigger,
     weigh,
+    with_taint,
 )
 from uv_link_doctor.lsp.sessions import DoctorServer, Session
 from uv_link_doctor.options import OnSave, Options
@@ -70,6 +71,7 @@ async def did_open(ls: DoctorServer, params: lsp.DidOpenTextDocumentParams) -> N
         if not session.lock.locked() and not said_by_uv(session):
             before = session.examination
             found = await doctor.check(path, ls.host, ls.options_for(path), passive=True, ask=False)
+            found = with_taint(session, found)
             # What uv has begun to write meanwhile is not broken, and what a run has shown is newer.
             if not session.lock.locked() and session.examination is before:
                 ls.show(session, found)

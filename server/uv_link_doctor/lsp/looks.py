@@ -17,10 +17,12 @@ from uv_link_doctor import doctor, repair
 from uv_link_doctor.case import environ_of
 from uv_link_doctor.engine import findings, toml_text, transcript
 from uv_link_doctor.engine.model import (
+    Code,
     DoctorError,
     Examination,
     Finding,
     Kind,
+    LinkMode,
     Location,
     Manifest,
     Range,
@@ -33,7 +35,7 @@ from uv_link_doctor.host import read_text
 from uv_link_doctor.inputs import inputs, outputs
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.progress import QUIET_SECONDS, progress
-from uv_link_doctor.lsp.sessions import DoctorServer, Session
+from uv_link_doctor.lsp.sessions import DoctorServer, Session, inode
 from uv_link_doctor.lsp.status import State
 from uv_link_doctor.options import Options, Trace
 from uv_link_doctor.project import find_manifest, is_trigger, member_manifests, subject_of, workspace_root
@@ -179,7 +181,10 @@ async def _install_waiting(ls: DoctorServer, session: Session) -> None:
                 raise problem
             now = await _settled_inputs(ls, path)
             if not agreed and session.examination and _is_clean(session, session.examination, path, now):
-                ls.show(session, session.examination)
+                if _ahead(session):
+                    await look(ls, session, path)  # It may be over, though nothing has to be installed.
+                else:
+                    ls.show(session, session.examination)
                 continue
             examination = await install(ls, session, path, agreed=agreed, before=now)
             question = next((finding for finding in examination.findings if findings.is_question(finding)), None)
@@ -201,16 +206,48 @@ async def install(
         examination = await doctor.examine(
             path, ls.host, options, agreed=agreed, quick=not agreed, on_line=on_line, stop=session.stop
         )
-        ls.show(session, examination)
+        expected = _ahead(session)
+        if not (expected and _is_calm(examination)):
+            ls.show(session, examination)
         later = await doctor.look_at_files(examination, ls.host, options)
-        if later is not examination:
-            ls.show(session, later)
         if before is not None:
             _note_if_clean(session, later, before)
+        if expected and _is_calm(later):
+            # A run that has nothing to install does not meet what the next one will: only a look tells.
+            seen = await doctor.check(path, ls.host, options, passive=options.passive)
+            later = replace(later, findings=seen.findings, places=seen.places)
+        if later is not examination:
+            ls.show(session, later)
         _log_run(ls, later, options)
     if later is not examination or later.findings:  # Something was installed, or was to be.
         ls.start(weigh(ls, session, path))
     return later
+
+
+AHEAD = frozenset({Code.CACHE_TAINTED, Code.LINK_PREDICTED})
+"""What is about the next install, so that the last one cannot show that it is over."""
+
+
+def _ahead(session: Session) -> bool:
+    return session.examination is not None and any(it.code in AHEAD for it in session.examination.findings)
+
+
+def _is_calm(examination: Examination) -> bool:
+    """Whether a run met nothing."""
+    return examination.verdict is Verdict.HEALTHY and all(
+        it.code in AHEAD | ABOUT_SETTINGS for it in examination.findings
+    )
+
+
+def with_taint(session: Session, found: Examination) -> Examination:
+    """A passive look with what only a trial can find, as long as the same files lie in the cache."""
+    last = session.examination.findings if session.examination else ()
+    copies = found.project is not None and found.project.settings.link_mode.value == LinkMode.COPY
+    if copies or any(it.code is Code.CACHE_TAINTED for it in found.findings):
+        return found
+    same = any(number is not None and inode(path) == number for path, number in session.tainted.items())
+    kept = tuple(it for it in last if it.code is Code.CACHE_TAINTED and same)
+    return replace(found, verdict=Verdict.NOT_RUN, findings=(*found.findings, *kept)) if kept else found
 
 
 async def apply_remedy(ls: DoctorServer, session: Session, path: Path, finding_id: str, remedy_id: str) -> Examination:

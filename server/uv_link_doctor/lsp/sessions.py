@@ -17,7 +17,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from uv_link_doctor import __version__
-from uv_link_doctor.engine.model import MANIFEST, DoctorError, Examination, Finding, Places, Weight
+from uv_link_doctor.engine.model import MANIFEST, Code, DoctorError, Examination, Finding, Places, Weight
 from uv_link_doctor.lsp import convert
 from uv_link_doctor.lsp.protocol import DoctorProtocol
 from uv_link_doctor.options import Options
@@ -64,6 +64,16 @@ class Session:
     """Questions the user has answered with no; they are not asked again by a request."""
     published: set[str] = field(default_factory=set)
     """The URIs that show our diagnostics."""
+    tainted: dict[Path, int | None] = field(default_factory=dict)
+    """The cache's files that the last look found to take no link, and their numbers on the disk."""
+
+
+def inode(path: Path) -> int | None:
+    """A file's number on its disk, which tells it from one that has taken its name; None: it is not there."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 class DoctorServer(LanguageServer):
@@ -166,6 +176,8 @@ class DoctorServer(LanguageServer):
             return  # Its folder was closed meanwhile.
         session.examination = examination
         session.places = examination.places or session.places
+        taints = [it for it in examination.findings if it.code is Code.CACHE_TAINTED]
+        session.tainted = {it.location.path: inode(it.location.path) for found in taints for it in found.related}
         by_uri: dict[str, list[lsp.Diagnostic]] = {uri: [] for uri in session.published}
         for finding in self._wanted(session):
             path = finding.location.path if finding.location else self._manifest_of(session)
