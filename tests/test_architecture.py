@@ -55,7 +55,7 @@ ALLOWED = {
         "terminal",
         "cache_commands",
     },
-    "cli": {"engine", "host", "commands", "lsp", "__version__"},
+    "cli": {"engine", "host", "commands", "terminal", "lsp", "__version__"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -126,6 +126,7 @@ def test_arguments_for_uv_and_a_link_mode_are_handed_on(run):
         (["explain", "no-such-file"], "`no-such-file` cannot be read", "stdin"),
         (["explain", "--platform", "beos"], "argument --platform", "-h"),
         (["check", "--", "--dev"], "only `sync` takes arguments for uv", "leave them out"),
+        (["fix", "--apply", "frob"], "invalid choice: 'frob' (choose from 'retry-copy', 'reinstall-broken'", "-h"),
         (["server", "--tcp", "nowhere"], "cannot listen at `nowhere`", "HOST:PORT"),
     ],
 )
@@ -229,6 +230,69 @@ def test_a_reader_that_has_had_enough_is_no_fault(run):
     os.close(write)
     assert b"Traceback" not in said.stderr
     assert said.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("check >&-", 1),
+        ("check --json >&-", 1),
+        ("check 2>&-", 1),
+        ("check >/dev/full", 2),
+        ("check --json >/dev/full", 2),
+        ("sync 2>/dev/full", 1),
+        ("-h | false", 0),
+        ("--version | false", 0),
+        ("check nope 2>&1 | false", 2),
+        ("explain <&-", 2),
+        ("fix --apply retry-copy <&-", 2),
+        ("report -o /dev/full", 2),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_fault(command, code, run, tmp_path):
+    program = tmp_path / "doctor"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uv_link_doctor "$@"\n')
+    program.chmod(0o755)
+    said = run.example.run("bash", "-c", f'"{program}" {command}; exit ${{PIPESTATUS[0]}}')
+    assert "Traceback" not in said.stderr
+    assert "Exception ignored" not in said.stderr
+    assert said.returncode == code
+    assert ("there is nothing to read: stdin is closed" in said.stderr) == (command == "explain <&-")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_report_goes_into_a_pipe_and_takes_no_devices_place(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    told = run.example.run(
+        "bash",
+        "-c",
+        f'cat "{tmp_path}/pipe" & "{sys.executable}" -m uv_link_doctor report -o "$0"; wait',
+        tmp_path / "pipe",
+    )
+    assert told.stdout.startswith("uv Link Doctor report")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_an_encoding_lacks_is_told_all_the_same(encoding, run):
+    said = "error: Failed to install: a-1-py3-none-any.whl (a==1)\n"
+    said += "  cause: failed to hardlink file from /项/archive-v0/x/项"
+    said += " to /項/.venv/项: Invalid cross-device link (os error 18)\n"
+    text = run("explain", text=said, PYTHONIOENCODING=encoding)
+    assert (text.returncode, "(os error 18)" in text.stdout) == (1, True)
+    document = json.loads(run("explain", "--json", text=said, PYTHONIOENCODING=encoding).stdout)
+    assert document["findings"][0]["target"] == "/項/.venv/项"
+
+
+def test_a_path_that_no_encoding_has(run):
+    example = run.example
+    strange = example.root.with_name(os.fsdecode(b"caf\xe9"))
+    example.root.rename(strange)
+    for more in ({}, {"LC_ALL": "C"}):
+        answer = doctor("check", "--json", cwd=strange, environ=example.environ | more)
+        assert json.loads(answer.stdout)["project"]["root"] == str(strange)
+        assert doctor("check", cwd=strange, environ=example.environ | more).returncode == 1
+        assert doctor("report", cwd=strange, environ=example.environ | more).returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -13,16 +13,24 @@ from typing import Any, NoReturn
 
 from uv_link_doctor import __version__
 from uv_link_doctor.engine.model import DoctorError, LinkMode, Platform, RemedyKind
+from uv_link_doctor.terminal import open_streams, print_as_utf8, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code. What it needs is imported for it alone: the server starts sooner."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Runs one command; returns its exit code."""
+    with open_streams():
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(given: list[str]) -> int:
+    """What a command needs is imported for it alone: the server starts sooner."""
     at = given.index("--") if "--" in given else len(given)
     options = _parser().parse_args(given[:at])
     options.uv_args = tuple(given[at + 1 :])
     if options.command == "report":
         options.json = options.json or options.format == "json"
+    if options.json:
+        print_as_utf8()
     if options.command == "server":
         return _serve(options.tcp)
     from uv_link_doctor import commands  # noqa: PLC0415
@@ -40,7 +48,7 @@ def _serve(tcp: str | None) -> int:
     try:
         return start(tcp)
     except DoctorError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        tell(f"error: {error.message}\nhint: {error.hint}")
         return 2
 
 
@@ -53,7 +61,7 @@ class _Parser(argparse.ArgumentParser):
 
             hint = f"`{self.prog} -h` shows what there is"
             sys.exit(could_not(argparse.Namespace(json=True), DoctorError(message, hint)))
-        print(f"error: {message}\nhint: `{self.prog} -h` shows what there is", file=sys.stderr)
+        tell(f"error: {message}\nhint: `{self.prog} -h` shows what there is")
         sys.exit(2)
 
 
@@ -107,7 +115,7 @@ def _parser() -> _Parser:
         "--apply",
         nargs="+",
         default=[],
-        choices=[*RemedyKind],
+        choices=[kind.value for kind in RemedyKind if kind is not RemedyKind.ADVICE],
         metavar="KIND",
         help="apply these remedies, in this order",
     )

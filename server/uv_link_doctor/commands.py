@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -25,7 +24,16 @@ from uv_link_doctor.host.private import private_of
 from uv_link_doctor.host.state import write_atomically
 from uv_link_doctor.options import Options
 from uv_link_doctor.reporting import sections_of
-from uv_link_doctor.terminal import agree, as_json, coloured, show_changes, stopped_by_signals, working_directory
+from uv_link_doctor.terminal import (
+    agree,
+    as_json,
+    coloured,
+    hand_over,
+    show_changes,
+    stopped_by_signals,
+    working_directory,
+)
+from uv_link_doctor.terminal import tell as progress
 
 OK, COULD_NOT = 0, 2
 
@@ -41,9 +49,7 @@ def run(options: argparse.Namespace) -> int:
         return could_not(options, error)
     except KeyboardInterrupt:
         return could_not(options, DoctorError("stopped", "nothing is left half-written; run it again when you like"))
-    except BrokenPipeError:
-        # Whoever read our output has had enough; Python would complain once more when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # Whoever read our output has had enough.
         return COULD_NOT
     except OSError as error:
         message = f"the system refused: {error.strerror or error}"
@@ -175,7 +181,10 @@ def _hand_over(content: str, output: Path | None) -> None:
         print(encoded.decode(), end="")
         return
     try:
-        write_atomically(output, encoded)
+        if output.exists() and not output.is_file():
+            output.write_bytes(encoded)  # A device or a pipe, whose place nothing may take.
+        else:
+            write_atomically(output, encoded)
     except OSError as error:
         hint = "name a file in a directory that exists and that you may write to"
         raise DoctorError(f"`{output}` cannot be written: {error.strerror}", hint) from error
@@ -191,14 +200,14 @@ def could_not(options: argparse.Namespace, error: DoctorError, *, printed: bool 
     if error.location is not None:
         start = error.location.range.start
         place = f"{error.location.path}:{start.line + 1}:{start.character + 1}: "
-    sys.stdout.flush()
-    print(f"error: {place}{error.message}\nhint: {error.hint}", file=sys.stderr)
+    hand_over()
+    progress(f"error: {place}{error.message}\nhint: {error.hint}")
     return COULD_NOT
 
 
 def _show_line(line: str) -> None:
     if transcript.shown(line):
-        print(line, file=sys.stderr)
+        progress(line)
 
 
 # --- input --------------------------------------------------------------------------------
@@ -218,6 +227,8 @@ def _offered(examination: Examination, kind: str) -> Remedy:
 def _pasted(file: str) -> Iterator[str]:
     """A pasted text in pieces, from UTF-8, or from UTF-16 as PowerShell's `>` writes it; raises DoctorError."""
     decoder = None
+    if file == "-" and sys.stdin is None:
+        raise DoctorError("there is nothing to read: stdin is closed", "name a file, or let a pipe bring the text")
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
             while raw := stream.read(_PIECE):

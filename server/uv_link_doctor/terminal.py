@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from uv_link_doctor.engine.model import DoctorError, Remedy
 
@@ -18,7 +20,7 @@ def agree(remedy: Remedy, *, beforehand: bool) -> None:
     """Asks on a terminal, unless the person has agreed beforehand; raises DoctorError for a no, and off a terminal."""
     if beforehand:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None: it was closed.
         raise DoctorError("nothing was changed: there is no terminal to ask on", "add `--yes` to agree beforehand")
     print(f"{remedy.title}:", file=sys.stderr)
     for change in remedy.changes:
@@ -29,12 +31,45 @@ def agree(remedy: Remedy, *, beforehand: bool) -> None:
 
 
 def tell(line: str) -> None:
-    """Prints how far the work is; it goes on also where nobody wants to read that any more."""
+    """Prints a line that is not the answer; the work goes on also where nobody wants to read that any more."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        # Python would try once more at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        _give_up(sys.stderr)
+
+
+@contextmanager
+def open_streams() -> Iterator[None]:
+    """Output that takes whatever is printed: also where it was closed, lacks a character, or its reader has gone."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  (until our end)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        hand_over()
+
+
+def hand_over() -> None:
+    """Writes what was printed so far, as far as anybody takes it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _give_up(stream)
+
+
+def print_as_utf8() -> None:
+    """For JSON, whatever the system's own encoding is; half of a character is printed as JSON writes it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _give_up(stream: TextIO) -> None:
+    """Nobody takes what is printed: Python would try once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show_changes(remedy: Remedy) -> None:
