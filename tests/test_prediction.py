@@ -35,6 +35,20 @@ def linked(example: UvProject) -> set[int]:
     return {path.stat().st_nlink for path in example.environment.glob("lib/*/site-packages/certifi/*.p*")}
 
 
+def test_a_cache_that_cannot_be_written_is_told_as_that_and_not_as_spoiled(project, uv, bind_mount):
+    example = project("httpx")
+    example.environ["PATH"] = f"{uv.parent}:{example.environ['PATH']}"
+    assert example.run(uv, "sync").returncode == 0
+    example.run("rm", "-rf", example.environment)
+    cache = Path(example.environ["UV_CACHE_DIR"])
+    bind_mount(cache, at=cache, read_only=True)
+    for more in ([], ["--passive"]):
+        (finding,) = doctored(example, "check", *more)["findings"]
+        assert (finding["code"], finding["cause"], finding["severity"]) == ("link-predicted", "read-only", "warning")
+    assert example.run(uv, "sync").returncode == 2, "what was foretold"
+    assert doctored(example, "cache", "scan")["findings"] == []
+
+
 # --- in a synced folder ---------------------------------------------------------------------
 
 

@@ -67,6 +67,10 @@ def test_nothing_is_said_where_nothing_is_known_to_be_wrong(link_mode, works):
         # Not even a copy works: the install will fail, whatever the mode.
         (None, {"clone": 30, "hardlink": 30, "copy": 30}, (Operation.COPY, 30, Cause.READ_ONLY)),
         ("copy", {"copy": 28}, (Operation.COPY, 28, Cause.NO_SPACE)),
+        # uv does not start where it cannot write to its cache, but it may find some space on a full disk.
+        (None, {"write": 30}, (Operation.WRITE, 30, Cause.READ_ONLY)),
+        ("copy", {"write": 13}, (Operation.WRITE, 13, Cause.PERMISSION)),
+        (None, {"write": 28}, None),
     ],
 )
 def test_what_is_foretold(link_mode, works, expected):
@@ -74,7 +78,7 @@ def test_what_is_foretold(link_mode, works, expected):
     assert (found and (found.operation, found.os_error, found.cause)) == expected
     if found:
         assert (found.code, found.outcome) == (Code.LINK_PREDICTED, Outcome.PREDICTED)
-        assert bool(actions(found.remedies)) is (found.operation is not Operation.COPY)
+        assert bool(actions(found.remedies)) is (found.operation not in {Operation.COPY, Operation.WRITE})
 
 
 def test_an_old_uv_goes_from_clones_to_copies():

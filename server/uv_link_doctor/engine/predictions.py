@@ -35,6 +35,9 @@ _TRIES: Mapping[LinkMode, tuple[Operation, ...]] = {
 }
 """What uv does with the first file of a wheel, and what instead where that is refused (`uv_fs::link` of 0.10.5)."""
 _CLONES_GIVE_WAY_TO_LINKS = (0, 10, 5)
+_NO_LOCK = frozenset({1, 5, 13, 19, 30})
+"""The numbers, of whatever system, with which a cache is read-only or somebody else's; uv does not start there (0.4.18
+to 0.13.9), though it may find some space on a disk that is all but full."""
 
 
 def prediction(facts: Facts) -> Finding | None:
@@ -42,7 +45,12 @@ def prediction(facts: Facts) -> Finding | None:
 
     None where nothing of the kind is known. A trial or what the file systems say decides, never a guess.
     """
-    works = facts.places.trial.works
+    trial = facts.places.trial
+    works = trial.works
+    if works.get(Operation.WRITE) is False and trial.os_errors.get(Operation.WRITE) in _NO_LOCK:
+        return _linkless(
+            facts, Outcome.PREDICTED, Operation.WRITE, "the next install will fail, for uv writes to its cache"
+        )
     tries = _tries(facts)
     first = next((operation for operation in tries if works.get(operation) is not False), None)
     if first is None:
@@ -131,13 +139,17 @@ def _linkless(facts: Facts, outcome: Outcome, operation: Operation, effect: str)
         location=deciding_setting(operation, facts) or manifests.header(facts.project.manifest),
         related=tuple(_ends(facts)),
     )
-    offered = () if operation is Operation.COPY else remedies(finding, means(facts))
+    offered = () if operation in _NO_FILE_AT_ALL else remedies(finding, means(facts))
     return replace(finding, remedies=offered, severity=_severity(finding, offered))
 
 
 def _severity(finding: Finding, offered: tuple[Remedy, ...]) -> Severity:
     """A warning where there is something to gain, or to lose."""
-    return Severity.WARNING if actions(offered) or finding.operation is Operation.COPY else Severity.INFORMATION
+    return Severity.WARNING if actions(offered) or finding.operation in _NO_FILE_AT_ALL else Severity.INFORMATION
+
+
+_NO_FILE_AT_ALL = frozenset({Operation.COPY, Operation.WRITE})
+"""What no other way to place a file would get around."""
 
 
 def _spoiling(facts: Facts, client: str) -> Finding:
@@ -172,7 +184,8 @@ def _evidence(facts: Facts, operation: Operation) -> Iterator[str]:
         number = trial.os_errors.get(operation)
         how = "the file systems say that" if trial.foreseen else "a trial with one temporary file showed that"
         said = "works" if trial.works[operation] else f"fails (os error {number})" if number else "fails"
-        yield f"{how} a {operation.value} from the cache into the environment {said}"
+        where = "to the cache" if operation is Operation.WRITE else "from the cache into the environment"
+        yield f"{how} a {operation.value} {where} {said}"
     if sentence := copying(facts.weight, trial):
         yield sentence
     for home in facts.homes:

@@ -23,8 +23,10 @@ _ENVIRONMENTS_AT_MOST = 200
 _DIRECTORIES_AT_MOST = 2_000
 _DEPTH_AT_MOST = 4
 _DIST_INFO = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info$")
-_NO_VERDICT = frozenset({errno.ENOENT, errno.EEXIST, errno.ENOSPC, errno.EDQUOT})
-"""Numbers that speak of the trial and not of the file."""
+_NO_VERDICT = frozenset({errno.ENOENT, errno.EEXIST, errno.ENOSPC, errno.EDQUOT, errno.EROFS}) | (
+    frozenset() if sys.platform == "win32" else frozenset({errno.EACCES})
+)
+"""Numbers that speak of the trial, or of the directory that takes no name, and not of the file."""
 
 
 @dataclass(frozen=True, slots=True)
