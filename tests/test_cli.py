@@ -212,12 +212,32 @@ def test_check_looks_as_deep_as_it_is_told(run):
     (run.example.site_packages / "certifi/core.py").unlink()
     copies = {"UV_LINK_MODE": "copy"}
     assert run("check", **copies).returncode == 0
-    assert run("fix", "--apply", "retry-copy", **copies).stderr == "", "nothing is known to be wrong"
     thorough = json.loads(run("check", "--thorough", "--json", **copies).stdout)
     assert [broken["package"] for broken in thorough["environment"]["broken"]] == ["certifi"]
     assert (thorough["outcome"], thorough["findings"][0]["required_by"]) == ("not-run", ["httpx"])
+    assert [it["code"] for it in json.loads(run("fix", "--json", **copies).stdout)["findings"]] == [
+        "environment-broken"
+    ]
     hashes = json.loads(run("check", "--hashes", "--json", **copies).stdout)
     assert [broken["package"] for broken in hashes["environment"]["broken"]] == ["certifi", "idna"]
+
+
+def test_what_a_run_left_incomplete_stays_told_until_it_is_whole(run):
+    """uv installs what the cache has, says that all is well, and sees nothing to do from then on."""
+    example, copies = run.example, {"UV_LINK_MODE": "copy"}
+    assert run("sync", **copies).returncode == 0
+    example.run("rm", "-rf", example.environment)
+    (core,) = Path(example.environ["UV_CACHE_DIR"]).glob("archive-v*/*/idna/core.py")
+    core.unlink()
+    for command in ("sync", "check", "sync", "check"):
+        answer = run(command, "--json", **copies)
+        (finding,) = json.loads(answer.stdout)["findings"]
+        assert (answer.returncode, finding["code"], finding["package"]) == (1, "environment-broken", "idna"), command
+        assert [remedy["kind"] for remedy in finding["remedies"]] == ["clean-package"]
+    fixed = run("fix", "--apply", "clean-package", "--yes", "--json", **copies)
+    assert (fixed.returncode, findings(fixed)) == (0, [])
+    assert example.missing_files() == {}
+    assert run("check", **copies).returncode == 0
 
 
 def test_a_reader_that_has_had_enough_is_no_fault(run):

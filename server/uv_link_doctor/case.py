@@ -60,7 +60,10 @@ class Case:
         return Examination(verdict=verdict, findings=tuple(filter(None, found)), uv=self.uv, project=self.project)
 
     def verify(self, packages: tuple[str, ...] | None, *, hashes: bool = False) -> Verification:
-        """What is on disk; None for the packages means every file of all of them."""
+        """What is on disk, also of packages that were incomplete before; None for the packages means of all of them."""
+        if packages is not None and (before := state.load(self.host.state, self.project.subject).incomplete):
+            there = {it.name for it in environment.installed(self.project.environment).distributions}
+            packages = tuple(dict.fromkeys((*packages, *(there & {*before}))))
         arguments = self.options.sync_args
         expected = not self.environ.get("UV_NO_INSTALLER_METADATA") and "--no-installer-metadata" not in arguments
         return environment.verify(
@@ -122,6 +125,11 @@ class Case:
         roots = {root: None for root, _ in sync_roots(environ=self.environ)} if found else {}
         nearby = [*cache.environments_below(roots)]
         return tuple(replace(it, environments=cache.sharing(it, nearby)) for it in found)
+
+    def lost(self, broken: Collection[str], stock: cache.Stock | None = None) -> tuple[str, ...]:
+        """Those of some packages whose entries in the cache lack files, so that an install from there would, too."""
+        found = (stock or self.stock()).entries
+        return tuple(dict.fromkeys(it.package for it in found if it.package in broken and cache.lacks_files(it)))
 
     def sync_command(
         self, uv: Uv, *, link_mode: LinkMode | None = None, reinstall: tuple[str, ...] = ()

@@ -95,7 +95,7 @@ async def fix(options: argparse.Namespace, host: Host) -> int:
         done = await journal.undo(options.path, host)
         print(json.dumps({"schema": report.SCHEMA, "undone": done}) if options.json else f"Undone: {done}")
         return OK
-    found = await doctor.check(options.path, host, Options())
+    found = await doctor.check(options.path, host, Options(), thorough=True)
     if any(finding.code is Code.UV_MISSING for finding in found.findings):
         return _answer(options, found)
     if not options.apply or not found.findings:

@@ -162,6 +162,7 @@ async def look_at_files(examination: Examination, host: Host, options: Options, 
         return examination
     case = Case(project, examination.uv, host, options)
     verification = await in_thread(case.verify, installed)
+    _remember_incomplete(verification, case)
     if not verification.broken:
         return replace(examination, verification=verification)
     reading = Reading(platform=PLATFORM)
@@ -240,6 +241,7 @@ def _explained(said: Transcript, case: Case, looked: Verification | None, *, sto
         project, looked = replace(project, environment=project.directory / place), None
     case = replace(case, project=project)
     verification = looked if clean and looked and looked.verified else case.verify(() if clean else None)
+    _remember_incomplete(verification, case)
     remembered = state.load(case.host.state, case.project.subject)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
@@ -346,6 +348,7 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         return facts
     passive = passive or not reading.failures
     stock = case.stock()
+    facts = replace(facts, lost=case.lost({it.package for it in verification.broken}, stock))
     if not passive and _links(project):
         facts = replace(facts, refused=case.refused(facts.places, stock, passive=False))
     return _whole(facts, case, stock, passive=passive)
@@ -437,6 +440,15 @@ def _remember_choice(case: Case) -> None:
     if not remembered.chosen:
         with suppress(OSError):  # Without it, a save goes on doing less.
             state.change(case.host.state, case.project.subject, lambda now: replace(now, chosen=True))
+
+
+def _remember_incomplete(verification: Verification, case: Case) -> None:
+    """Remembers after a run what lacks files, for later looks at what else would need none."""
+    remembered = state.load(case.host.state, case.project.subject)
+    incomplete = tuple(it.package for it in verification.broken)
+    if incomplete != remembered.incomplete:
+        with suppress(OSError):  # Without it, only a later look knows less.
+            state.change(case.host.state, case.project.subject, lambda now: replace(now, incomplete=incomplete))
 
 
 def _remember_failure(said: Transcript | None, remembered: state.ProjectState, case: Case, *, keep: bool) -> None:

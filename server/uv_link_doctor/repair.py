@@ -265,8 +265,12 @@ def _troubled(refused: Refused) -> Troubled:
 async def _clean_package(work: _Work) -> _Deed:
     """Uv itself removes what nothing can be made good from, and downloads it again in the run."""
     case = work.case
-    named = (work.finding.package,) if work.finding and work.finding.package else ()
-    names = named or tuple(dict.fromkeys(it.package for it in case.refused(case.places(passive=True), passive=True)))
+    finding = work.finding
+    named = (finding.package,) if finding and finding.package and finding.code is not Code.ENVIRONMENT_BROKEN else ()
+    lost = await in_thread(case.lost, work.broken)
+    names = tuple(dict.fromkeys((*named, *lost))) or tuple(
+        dict.fromkeys(it.package for it in case.refused(case.places(passive=True), passive=True))
+    )
     if case.uv is None or not names:
         raise DoctorError("it is not known which package to remove from the cache", "`uv cache clean` removes all")
     variables = plan.sync_environ(case.host.environ, case.options.environment, args=case.options.sync_args)

@@ -60,7 +60,9 @@ MEANS = {
     "movable": MOVABLE,
 }
 EVERYTHING = replace(MOVABLE, refused=("certifi",), new_environment=SYNCED.new_environment)
-FULL = replace(EVERYTHING, broken=("idna",), gone=True, elsewhere=True, synced=True, remembered_copy=True)
+FULL = replace(
+    EVERYTHING, broken=("idna",), lost=("idna",), gone=True, elsewhere=True, synced=True, remembered_copy=True
+)
 COPIES = {RemedyKind.RETRY_COPY, RemedyKind.SET_LINK_MODE, RemedyKind.SET_LINK_MODE_USER}
 
 
@@ -238,6 +240,9 @@ def test_advice_is_for_the_person_alone():
 def test_a_broken_environment_is_reinstalled_and_copying_is_not_offered_twice():
     it = finding(Code.ENVIRONMENT_BROKEN, package=None)
     assert kinds(it, BROKEN) == [RemedyKind.REINSTALL_BROKEN, RemedyKind.RETRY_COPY]
+    lost = remedies(it, replace(BROKEN, lost=("idna",)))
+    assert [remedy.kind for remedy in lost] == [RemedyKind.CLEAN_PACKAGE], "an install from there would be no better"
+    assert "removes `idna` from uv's cache" in lost[0].changes[0]
     (only,) = remedies(it, REMEMBERED)
     assert only.kind is RemedyKind.REINSTALL_BROKEN
     assert only.command == (str(UV), "sync", "--inexact", "--link-mode", "copy", "--reinstall-package", "idna")

@@ -308,6 +308,23 @@ def _killed(*, again: bool) -> Trouble:
     )
 
 
+def _incomplete_in_the_cache() -> Trouble:
+    def make(ground: Ground) -> Patient:
+        it = ground.patient(ground.folder / "project", ground.folder / "cache").installed().without_environment()
+        (it.entry() / "certifi" / "core.py").unlink()
+        it.installed()  # uv does not look.
+        it.project.run("rm", *it.project.site_packages.glob("certifi-*/INSTALLER"))
+        return it
+
+    return Trouble(
+        how="a package lacks a file in the cache, and uv was killed while it installed it",
+        make=make,
+        number=None,
+        operation=None,
+        code=Code.ENVIRONMENT_BROKEN,
+    )
+
+
 def _inside(folder: RefusingFolder, path: Path) -> str:
     """As the file system sees it."""
     return f"/{path.relative_to(folder.root)}"
@@ -363,4 +380,5 @@ PROOFS = (
     Proof(Cause.FILE_IN_USE, RemedyKind.REINSTALL_BROKEN, _in_use()),
     Proof(None, RemedyKind.REINSTALL_BROKEN, _killed(again=False)),
     Proof(None, RemedyKind.RETRY_COPY, _killed(again=True)),
+    Proof(None, RemedyKind.CLEAN_PACKAGE, _incomplete_in_the_cache()),
 )

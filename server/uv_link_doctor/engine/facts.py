@@ -59,6 +59,8 @@ class Facts:
     """The file in which another `cache-dir` would take effect; None where none would."""
     new_environment: Path | None = None
     """Where the environment could live, if it is in the wrong place."""
+    lost: tuple[str, ...] = ()
+    """The incomplete packages whose entries in the cache lack files as well."""
     gone: bool = False
     """What uv did not find in its cache is not there now either."""
     refused: tuple[Refused, ...] = ()
@@ -130,6 +132,7 @@ def means(facts: Facts | None) -> Means:
         new_environment=facts.new_environment,
         refused=tuple(dict.fromkeys(it.package for it in facts.refused)),
         elsewhere=bool(facts.refused) and all(it.environments for it in facts.refused),
+        lost=facts.lost,
         gone=facts.gone,
         synced=facts.places.environment.synced_by is not None,
         remembered_copy=facts.project.remembered_copy,

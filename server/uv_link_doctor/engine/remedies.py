@@ -54,6 +54,8 @@ class Means:
     """Where the environment could live instead; None where it need not move, or cannot."""
     refused: tuple[str, ...] = ()
     """The packages whose entries in the cache take no further link."""
+    lost: tuple[str, ...] = ()
+    """The incomplete packages that lack files in the cache as well: installed from there, they would again."""
     gone: bool = False
     """The file that uv did not find in its cache is not there now either."""
     elsewhere: bool = False
@@ -92,7 +94,8 @@ _LINK_CODES = frozenset({Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICT
 def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
     if finding.code is Code.ENVIRONMENT_BROKEN:
         # Nobody saw what broke it: if it was a link, a reinstall would break in the same way.
-        return [RemedyKind.REINSTALL_BROKEN, *([] if means.remembered_copy else [RemedyKind.RETRY_COPY])]
+        again = [RemedyKind.REINSTALL_BROKEN, *([] if means.remembered_copy else [RemedyKind.RETRY_COPY])]
+        return [RemedyKind.CLEAN_PACKAGE] if means.lost else again
     if finding.code not in _LINK_CODES or finding.cause is None:
         return []
     page = CAUSES[finding.cause]
@@ -190,7 +193,7 @@ def _remedy(kind: RemedyKind, finding: Finding, means: Means, *, preferred: bool
             title, changes = _repair_cache(means, broken)
             command = by_us
         case RemedyKind.CLEAN_PACKAGE:
-            names = tuple(dict.fromkeys((*failed, *means.refused)))
+            names = tuple(dict.fromkeys((*failed, *means.lost))) or means.refused
             title, changes = _clean_package(names, means, broken)
             command = by_us if means.project else (str(means.uv), "cache", "clean", *names)
         case RemedyKind.MOVE_ENVIRONMENT:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from uv_link_doctor.engine.model import Refused, Weight
 from uv_link_doctor.host.claims import new_name
+from uv_link_doctor.host.record import fits, record
 from uv_link_doctor.host.synced import is_placeholder, names_of
 
 SECONDS_AT_MOST = 2.0
@@ -127,6 +128,25 @@ def refused(cache: Path, found: Iterable[Entry], *, every_file: bool, passive: b
                 refusals.append(Refused(entry.package, entry.version, path, Path(file), os_error=number))
                 break
     return tuple(refusals)
+
+
+def lacks_files(entry: Entry) -> bool:
+    """Whether files of an entry are missing, or not as long as its RECORD says; their contents are not read."""
+    archive = str(entry.path)
+    promised = record(f"{archive}/{entry.dist_info}/RECORD")
+    if promised is None:
+        return True
+    for name, promise in promised.items():
+        if name.startswith(("/", "..")) or name.endswith("/"):
+            continue
+        try:
+            if not fits(promise, os.stat(f"{archive}/{name}").st_size):  # noqa: PTH116  (thousands of them)
+                return True
+        except FileNotFoundError:
+            return True
+        except OSError:  # Nobody can say.
+            continue
+    return False
 
 
 def taken_one_by_one(filesystem: str | None) -> bool:

@@ -48,6 +48,8 @@ class ProjectState:
     """The cause for which our runs go on using copies here; None: they do not."""
     last_failure: Transcript | None = None
     """The last run that ended in a link failure, so that a later look can explain it again."""
+    incomplete: tuple[str, ...] = ()
+    """The packages that lacked files after the last run: uv sees no need to install them again."""
     journal: tuple[Step, ...] = ()
     """The oldest first."""
     chosen: bool = False
@@ -182,8 +184,13 @@ def _state(data: object) -> ProjectState:
                 last_failure=None if said is None else _transcript(said),
                 journal=tuple(map(_step, steps)),
                 chosen=later.get("chosen") is True,
+                incomplete=_names(later.get("incomplete")),
             )
     raise ValueError(data)
+
+
+def _names(data: object) -> tuple[str, ...]:
+    return tuple(map(str, data)) if isinstance(data, list) else ()
 
 
 def _transcript(data: object) -> Transcript:
