@@ -103,6 +103,40 @@ def test_a_failure_keeps_uvs_words_unwrapped() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "`RECORD` file is invalid",  # 0.13.9
+        "RECORD file is invalid",  # 0.4.18 to 0.9.30
+        "The wheel is invalid: Invalid Wheel-Version in `WHEEL` file: None",
+    ],
+)
+def test_a_wheel_of_the_cache_that_is_no_wheel_any_more(words: str) -> None:
+    text = f"error: Failed to install: six-1.16.0-py3-none-any.whl (six==1.16.0)\n  cause: {words}\n  cause: CSV\n"
+    (failure,) = read(text).failures
+    assert (failure.cause, failure.operation, failure.package) == (Cause.CORRUPT_CACHE_ENTRY, Operation.READ, "six")
+    assert read(text).complaint is None
+    assert not read(f"error: Failed to build `six`\n  cause: {words}\n").failures
+
+
+@pytest.mark.parametrize(
+    "prefix", ["#12 0.512 ", "app-1  | ", "2026-11-22T10:11:12.5Z stderr F ", "Nov 22 10:11:12 host uv[9]: "]
+)
+def test_a_line_with_nothing_but_a_prefix_is_an_empty_one(prefix: str) -> None:
+    """So that what a build backend says, which stands below one, is known as its words."""
+    text = """error: Failed to build `trap @ file:///srv/trap`
+  cause: The build backend returned an error
+  cause: Call to `backend.build_editable` failed (exit status: 1)
+
+         [stderr]
+         error: failed to hardlink file from /c/archive-v0/abc/x.py to /p/.venv/x.py: No (os error 1)
+"""
+    for lines in (text.splitlines(), [line.rstrip() for line in text.splitlines()]):
+        reading = read("\n".join(f"{prefix}{line}".rstrip() for line in lines))
+        assert reading.failures == ()
+        assert reading.complaint is not None
+
+
 def test_a_fallback_keeps_the_warning_and_the_log_line_that_explains_it() -> None:
     log = "Failed to hard link `/c/archive-v0/i/a.py` to `/v/a.py`: no (os error 18); falling back to copy"
     text = f"DEBUG {log}\nwarning: Failed to hardlink files; falling back to full copy. This may take longer.\n"
@@ -439,8 +473,8 @@ def test_no_text_is_too_strange(text: str, platform: Platform | None) -> None:
 
 
 PLACES = re.compile(
-    r"\(os error|The wheel is invalid|ailed to (?:hard ?link|copy|rename|symlink|softlink|reflink|clone|create"
-    r"|remove|read|open|write|flush|sync|set|query|persist)|IO error for operation on"
+    r"\(os error|The wheel is invalid|RECORD`? file|ailed to (?:hard ?link|copy|rename|symlink|softlink|reflink"
+    r"|clone|create|remove|read|open|write|flush|sync|set|query|persist)|IO error for operation on"
 )
 
 

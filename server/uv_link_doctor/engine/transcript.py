@@ -113,7 +113,7 @@ _PREFIX = re.compile(
     | ::[ ]                                                       # craft tools
     | \#?\d{1,4}[ ]\d{1,6}\.\d{1,3}[ ]                            # docker build: step and seconds
     | \d{1,6}\.\d{1,3}[ ]                                         # the same in its summary
-    | \[(?!std(?:err|out)\]$)[^\]\[]{1,80}\]:?[ ]?                # a name, a level or a time in brackets
+    | \[(?!std(?:err|out)\][ ]?$)[^\]\[]{1,80}\]:?[ ]?                # a name, a level or a time in brackets
     | (?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?[ ]?
     | [A-Z][a-z]{2}[ ]{1,2}\d{1,2}[ ]\d\d:\d\d:\d\d[ ](?:[AP]M[ ])?(?:[\w.-]{1,64}[ ][\w./-]{1,64}(?:\[\d{1,9}\])?:[ ])?
     | [A-Za-z][\w./-]{0,63}[ ]{1,30}\|[ ]                         # docker compose
@@ -270,7 +270,7 @@ def _clean(line: str, prefix: re.Pattern[str] | None = None) -> str:
     line = line[:_LINE_AT_MOST].replace("\xa0", " ")
     if _TRACES_OF_CODES.search(line):
         line = _TRACES_OF_CODES.sub("", line)
-    line = _without_prefixes(line.rstrip())
+    line = _without_prefixes(f"{line.rstrip()} ").rstrip()  # An empty line has its prefix without the space after it.
     if prefix is not None and (found := prefix.match(line)):
         line = _without_prefixes(line[found.end() :])
     panel = _PANEL.match(line)
@@ -591,7 +591,7 @@ def _explanation(lines: _Lines, at: int, opening: _Opening) -> Iterator[str]:
 
 _FRAME: Final = "Failed to install: "
 _READING_CACHE: Final = "Failed to read from the distribution cache"
-_INVALID_WHEEL: Final = "The wheel is invalid: "
+_INVALID_WHEEL = re.compile(r"The wheel is invalid: |`?RECORD`? file is invalid")
 _NO_PLACEMENT = re.compile(
     r"Failed to copy to: |Failed to install entrypoint|ailed to create (?:virtual environment|temporary virtualenv)"
     r"|Python minor version link|[\\/](?:bin|Scripts)[\\/]python[\d.]*(?:\.exe)?(?=[\s:`]|$)"
@@ -721,7 +721,7 @@ def _placement(parts: Sequence[str]) -> _Placement | None:
 
 def _unnamed_placement(at: int, part: str) -> _Placement | None:
     """The placement below `Failed to install: …` where uv names no operation."""
-    if part.startswith(_INVALID_WHEEL):
+    if _INVALID_WHEEL.match(part):
         return _Placement(at, _Step(Operation.READ), cause=Cause.CORRUPT_CACHE_ENTRY)
     bare = _BARE.match(part)
     if bare is None:
