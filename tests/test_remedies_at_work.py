@@ -94,6 +94,25 @@ def users_file(it: Patient) -> Path:
     return Path(it.project.environ["HOME"]) / ".config" / "uv" / "uv.toml"
 
 
+# --- repair-cache ---------------------------------------------------------------------------
+
+
+async def test_one_file_with_as_many_names_as_there_can_be(project, uv_binary, loop_mount, tmp_path):
+    disk = loop_mount("ext4", megabytes=64)
+    example = project("httpx", root=disk / "project", cache=disk / "cache")
+    it = Patient(example, uv_binary("0.9.30"), tmp_path / "state")  # Later ones help themselves.
+    assert is_well(await it.sync())
+    example.run("rm", "-rf", example.environment)
+    (core,) = (disk / "cache").glob("archive-v0/*/certifi/core.py")
+    for number in range(core.stat().st_nlink, 65_000):
+        (disk / f"{number}").hardlink_to(core)
+    found = await it.sync()
+    (finding,) = found.findings
+    assert (finding.cause, finding.remedies[0].kind) == (Cause.TOO_MANY_LINKS, RemedyKind.REPAIR_CACHE)
+    assert is_well(await it.apply(found, RemedyKind.REPAIR_CACHE))
+    assert (example.site_packages / "certifi/core.py").stat().st_nlink == 2
+
+
 # --- move-cache -----------------------------------------------------------------------------
 
 

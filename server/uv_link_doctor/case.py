@@ -112,16 +112,18 @@ class Case:
             return None
         return sample(stock.entries, *self.ends())
 
-    def refused(self, ends: Places, stock: cache.Stock | None = None, *, passive: bool) -> tuple[Refused, ...]:
+    def refused(
+        self, ends: Places, stock: cache.Stock | None = None, *, named: Collection[str] = (), passive: bool
+    ) -> tuple[Refused, ...]:
         """The project's packages whose files in the cache take no further link, and who shares these files.
 
-        On a file system of the kernel's own one file speaks for its wheel; a sync client takes them one by one. Without
-        the `stock` it is looked up.
+        On a file system of the kernel's own one file speaks for its wheel, but for those that uv `named`; a sync client
+        takes them one by one. Without the `stock` it is looked up.
         """
         directory = self.ends()[0]
         every_file = cache.taken_one_by_one(ends.cache.filesystem)
         listed = (stock or self.stock()).entries
-        found = cache.refused(directory, listed, every_file=every_file, passive=passive)
+        found = cache.refused(directory, listed, every_file=every_file, named=named, passive=passive)
         roots = {root: None for root, _ in sync_roots(environ=self.environ)} if found else {}
         nearby = [*cache.environments_below(roots)]
         return tuple(replace(it, environments=cache.sharing(it, nearby)) for it in found)

@@ -350,7 +350,8 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
     stock = case.stock()
     facts = replace(facts, lost=case.lost({it.package for it in verification.broken}, stock))
     if not passive and _links(project):
-        facts = replace(facts, refused=case.refused(facts.places, stock, passive=False))
+        sources = tuple(it.source for it in reading.failures if it.source)
+        facts = replace(facts, refused=case.refused(facts.places, stock, named=sources, passive=False))
     return _whole(facts, case, stock, passive=passive)
 
 

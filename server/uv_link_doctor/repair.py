@@ -54,6 +54,11 @@ class _Work:
     thread: threading.Thread
     """The loop's."""
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The file of the cache that uv could not link."""
+        return (self.finding.source,) if self.finding and self.finding.source else ()
+
     def stopped(self) -> bool:
         """Whether somebody has asked for an end."""
         return self.stop is not None and self.stop.is_set()
@@ -113,7 +118,7 @@ async def apply(
         return after
     if deed.in_force is not None and not await _says(case, deed.in_force):
         return replace(after, verdict=examination.verdict, findings=examination.findings)
-    if remedy.kind is RemedyKind.REPAIR_CACHE and await in_thread(_still_refused, case):
+    if remedy.kind is RemedyKind.REPAIR_CACHE and await in_thread(_still_refused, work):
         # What uv has just linked was taken over at once: this folder itself is the one that spoils the cache.
         return replace(after, verdict=examination.verdict, findings=examination.findings)
     if remedy.kind is RemedyKind.RETRY_COPY:
@@ -241,10 +246,11 @@ async def _repair_cache(work: _Work) -> _Deed:
 async def _fresh_files(work: _Work, *, seconds: float = cache_move.SECONDS_AT_MOST) -> Repaired:
     """Gives the project's entries that take no link fresh files; raises CacheBusyError."""
     ends = await in_thread(work.case.places, passive=True)
-    refused = [_troubled(it) for it in await in_thread(work.case.refused, ends, passive=False)]
+    refused = [_troubled(it) for it in await in_thread(work.case.refused, ends, named=work.named, passive=False)]
     directory, _ = work.case.ends()
     if refused:
-        work.tell(f"Giving {len(refused)} entries of the cache fresh files")
+        several = "entries" if len(refused) > 1 else "entry"
+        work.tell(f"Giving {len(refused)} {several} of the cache fresh files")
     fresh = partial(give_fresh_files, tell=work.tell, stop=work.stopped, seconds=seconds)
     return await in_stoppable_thread(work.stop, fresh, directory, refused)
 
@@ -433,5 +439,5 @@ def _meant(escape: re.Match[str]) -> str:
     return chr(int(escape[1], 16)) if escape[1] else _LETTERS.get(escape[2], escape[2])
 
 
-def _still_refused(case: Case) -> bool:
-    return bool(case.refused(case.places(passive=True), passive=False))
+def _still_refused(work: _Work) -> bool:
+    return bool(work.case.refused(work.case.places(passive=True), named=work.named, passive=False))

@@ -49,6 +49,7 @@ from uv_link_doctor.engine.model import (
     Position,
     Range,
     Reading,
+    Refused,
     RemedyKind,
     Severity,
 )
@@ -501,6 +502,17 @@ def test_failures_that_a_trial_shows_to_be_one_are_one_finding():
     assert len(explained(told, untold)) == 2
     finding = only(explained(told, untold, places=places(trial(hardlink=18))))
     assert (finding.cause, finding.os_error, finding.package) == (Cause.CROSS_DEVICE, 18, None)
+
+
+def test_a_file_that_takes_no_link_tells_the_number_where_a_new_one_takes_it():
+    refused = (Refused("idna", "1", Path("/c/archive-v0/x/idna/core.py"), Path("idna/core.py"), 31),)
+    linked = places(trial(hardlink=None, copy=None))
+    finding = only(explained(fallback(Cause.UNKNOWN, None), places=linked, refused=refused))
+    assert (finding.cause, finding.os_error) == (Cause.TOO_MANY_LINKS, 31)
+    told = only(explained(fallback(), places=linked, refused=refused))
+    assert told.os_error == fallback().os_error
+    copied = only(explained(failure(Cause.UNKNOWN, None, operation=Operation.COPY), places=linked, refused=refused))
+    assert copied.os_error is None
 
 
 # --- a broken environment, another failure ---------------------------------------------------

@@ -85,6 +85,8 @@ def test_one_file_of_a_wheel_that_was_taken_over(spoiled):
     example = spoiled(STOPS)
     found = entries(cache(example), ALL)
     assert refused(cache(example), found, every_file=False) == ()
+    named = f"/another/way/to/it/{next(it.path.name for it in found if it.package == 'certifi')}/certifi/core.py"
+    assert len(refused(cache(example), found, every_file=False, named=[named, "/c/archive-v0/x/certifi/core.py"])) == 1
     (refusal,) = refused(cache(example), found, every_file=True)
     assert (refusal.package, refusal.name, refusal.os_error) == ("certifi", Path("certifi/core.py"), 396)
     assert refused(cache(example), found, every_file=True, passive=True) == ()

@@ -171,7 +171,7 @@ def _link_finding(failure: Failure, reading: Reading, facts: Facts | None) -> Fi
 
 
 def _refined(failure: Failure, facts: Facts | None) -> Failure:
-    """The failure with what a trial between the two places adds.
+    """The failure with what a trial adds, between the two places or of a file that takes no further link.
 
     That is the number which an old uv keeps to itself, and whether EPERM meets a file of our own as well: no permission
     explains that, and link(2) says it of file systems without hard links.
@@ -179,16 +179,18 @@ def _refined(failure: Failure, facts: Facts | None) -> Failure:
     if facts is None or failure.operation not in LINK_OPERATIONS:
         return failure
     trial = facts.places.trial
-    number = trial.os_errors.get(failure.operation)
-    if failure.os_error is None and number is not None:
+    number = seen = trial.os_errors.get(failure.operation)
+    if seen is None and failure.operation is Operation.HARDLINK and facts.refused:
+        seen = facts.refused[0].os_error
+    if failure.os_error is None and seen is not None:
         cause = cause_of(
             platform=facts.platform,
             operation=failure.operation,
-            os_error=number,
+            os_error=seen,
             source=failure.source,
             target=failure.target,
         )
-        failure = replace(failure, os_error=number, cause=cause)
+        failure = replace(failure, os_error=seen, cause=cause)
     refused = failure.cause is Cause.PERMISSION and failure.os_error == number == _EPERM
     if refused and trial.works.get(Operation.COPY):
         return replace(failure, cause=Cause.UNSUPPORTED_FILESYSTEM)

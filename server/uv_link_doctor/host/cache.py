@@ -106,18 +106,20 @@ def weigh(stock: Stock) -> Weight:
     )
 
 
-def refused(cache: Path, found: Iterable[Entry], *, every_file: bool, passive: bool = False) -> tuple[Refused, ...]:
+def refused(
+    cache: Path, found: Iterable[Entry], *, every_file: bool, named: Collection[str] = (), passive: bool = False
+) -> tuple[Refused, ...]:
     """The entries that have a file which takes no further link: it carries a sync client's mark, or a trial shows it.
 
     The trial is a link within the cache that is removed at once; `passive` leaves it out. One file of each wheel is
-    looked at, since uv links wheels whole; with `every_file`, each that has a second name already: a sync client takes
-    one file after the other. Stops after `SECONDS_AT_MOST`. Never raises an OSError.
+    looked at, since uv links wheels whole, and those whose paths uv `named`; with `every_file`, each that has a second
+    name already: a sync client takes one file after the other. Stops after `SECONDS_AT_MOST`. Never raises an OSError.
     """
     name = new_name()
     until = time.monotonic() + SECONDS_AT_MOST
     refusals: list[Refused] = []
     for entry in found:
-        for file in _suspects(entry, every_file=every_file):
+        for file in _suspects(entry, named, every_file=every_file):
             if time.monotonic() > until:
                 return tuple(refusals)
             number = mark_of(entry.path / file)
@@ -194,8 +196,13 @@ def environments_below(roots: Iterable[Path]) -> Iterator[Path]:
         level = sorted(below)
 
 
-def _suspects(entry: Entry, *, every_file: bool) -> Iterator[str]:
+def _suspects(entry: Entry, named: Collection[str], *, every_file: bool) -> Iterator[str]:
     yield f"{entry.dist_info}/METADATA"
+    for path in named:
+        # By the entry's own name, which no other has: the cache may have been named by another path.
+        _, found, file = path.replace("\\", "/").rpartition(f"/{entry.path.name}/")
+        if found:
+            yield file
     if every_file:
         for file, _ in entry.files():
             with suppress(OSError):
