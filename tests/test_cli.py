@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from kit.fake_uv import Answer
-from kit.projects import UvProject
+from kit.projects import UvProject, write_project
 
 import uv_link_doctor
 
@@ -101,6 +101,31 @@ def test_retry_copy_is_remembered_and_can_be_undone(run):
     assert run("sync").returncode == 1
 
 
+def test_nothing_is_changed_where_nothing_can_be_installed(run):
+    root = run.example.root
+    (root / "requirements.txt").write_text("httpx\n")
+    run.example.manifest.unlink()
+    run.example.run("uv", "venv")
+    assert run("sync").returncode == 1
+    run.example.run("rm", "-rf", run.example.environment)
+    before = {path: path.read_bytes() for path in root.parent.rglob("*") if path.is_file()}
+    for kind in ("set-link-mode", "set-link-mode-user", "retry-copy"):
+        refused = run("fix", "--apply", kind, "--yes")
+        assert (refused.returncode, "there is no environment to install" in refused.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in root.parent.rglob("*") if path.is_file()} == before
+
+
+def test_a_fix_of_the_trouble_is_one_though_a_setting_without_effect_is_left(run):
+    example = run.example
+    write_project(example.root / "member", "certifi", environ=example.environ)
+    member = example.root / "member/pyproject.toml"
+    member.write_text(member.read_text().replace("example", "member") + '[tool.uv]\nlink-mode = "symlink"\n')
+    example.manifest.write_text(example.manifest.read_text() + '[tool.uv.workspace]\nmembers = ["member"]\n')
+    assert sorted(findings(run("sync", member.parent, "--json"))) == ["link-degraded", "setting-ignored"]
+    fixed = run("fix", member.parent, "--apply", "retry-copy", "--yes", "--json")
+    assert (fixed.returncode, findings(fixed)) == (0, ["setting-ignored"])
+
+
 def test_arguments_for_uv_and_a_link_mode_are_handed_on(run):
     answer = run("sync", ".", "--link-mode", "copy", "--json", "--", "--no-install-package", "idna")
     document = json.loads(answer.stdout)
@@ -127,7 +152,8 @@ def test_arguments_for_uv_and_a_link_mode_are_handed_on(run):
         (["explain", "--platform", "beos"], "argument --platform", "-h"),
         (["check", "--", "--dev"], "only `sync` takes arguments for uv", "leave them out"),
         (["fix", "--apply", "frob"], "invalid choice: 'frob' (choose from 'retry-copy', 'reinstall-broken'", "-h"),
-        (["server", "--tcp", "nowhere"], "cannot listen at `nowhere`", "HOST:PORT"),
+        (["server", "--tcp", "nowhere"], "cannot listen at `nowhere`: there is no such port", "HOST:PORT"),
+        (["server", "--tcp", "localhost:99999"], "cannot listen at `localhost:99999`", "HOST:PORT"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_hint(arguments, words, hint, run):

@@ -35,7 +35,7 @@ from uv_link_doctor.terminal import (
 )
 from uv_link_doctor.terminal import tell as progress
 
-OK, COULD_NOT = 0, 2
+OK, FINDINGS, COULD_NOT = 0, 1, 2
 
 
 def run(options: argparse.Namespace) -> int:
@@ -121,7 +121,10 @@ async def _apply(options: argparse.Namespace, host: Host, found: Examination, re
         for remedy in remedies:
             if not stop.is_set():
                 after = await repair.apply(found, remedy, host, Options(), on_line=_show_line, stop=stop)
-        return _ended(options, after, stop)
+        code = _ended(options, after, stop)
+    # What is left of a fixed project are settings without effect, which no remedy is about.
+    ignored = all(finding.code is Code.SETTING_IGNORED for finding in after.findings)
+    return OK if code == FINDINGS and ignored and repair.is_proven(after) else code
 
 
 async def tell(options: argparse.Namespace, host: Host) -> int:

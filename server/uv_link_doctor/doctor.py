@@ -67,7 +67,7 @@ async def examine(
     missing = explain_findings.uv_missing(case.uv, options.uv_path, case.project.manifest)
     if case.uv is None or missing is not None:
         return case.examination(Verdict.NOT_RUN, missing)
-    _refuse_impossible(case)
+    refuse_impossible(case)
     if (agreed or link_mode or reinstall) and case.project.kind is Kind.REQUIREMENTS:
         _remember_choice(case)
     command = case.sync_command(case.uv, link_mode=link_mode, reinstall=reinstall)
@@ -173,7 +173,7 @@ async def look_at_files(examination: Examination, host: Host, options: Options, 
 # --- a run and what it says ---------------------------------------------------------------
 
 
-def _refuse_impossible(case: Case) -> None:
+def refuse_impossible(case: Case) -> None:
     """Raises DoctorError where nothing could be installed, or only in another place than the project's own."""
     project, uv = case.project, case.uv
     oldest = None if uv is None else plan.too_old_for(project.kind, uv)

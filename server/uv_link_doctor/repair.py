@@ -14,7 +14,7 @@ from pathlib import Path
 from uv_link_doctor import journal
 from uv_link_doctor.case import Case, read_case
 from uv_link_doctor.changes import give_fresh_files, move_cache, write_cache_dir, write_setting
-from uv_link_doctor.doctor import OnLine, examine, look_at_files
+from uv_link_doctor.doctor import OnLine, examine, look_at_files, refuse_impossible
 from uv_link_doctor.engine import plan
 from uv_link_doctor.engine.model import (
     Code,
@@ -103,6 +103,7 @@ async def apply(
     project = examination.project
     assert project is not None  # noqa: S101  (the remedies of a pasted text are only shown)
     case = Case(project, examination.uv, host, options)
+    refuse_impossible(case)  # Before anything is changed: no run would follow.
     finding = next((it for it in examination.findings if remedy in it.remedies), None)
     broken = await in_thread(_broken, case)
     work = _Work(
@@ -114,7 +115,7 @@ async def apply(
     after = await _run(work, replace(deed, reinstall=tuple(dict.fromkeys((*work.broken, *deed.reinstall)))))
     if remedy.kind in _WRITE_A_SETTING:
         after = await _with_settings(case, after)
-    if not _proven(after):
+    if not is_proven(after):
         return after
     if deed.in_force is not None and not await _says(case, deed.in_force):
         return replace(after, verdict=examination.verdict, findings=examination.findings)
@@ -157,7 +158,8 @@ async def _with_settings(case: Case, after: Examination) -> Examination:
     return replace(after, project=replace(after.project, settings=now.project.settings))
 
 
-def _proven(after: Examination) -> bool:
+def is_proven(after: Examination) -> bool:
+    """Whether a run went well and every file was looked at; a setting without effect is another matter."""
     verified = after.verification is not None and after.verification.verified
     return after.verdict is Verdict.HEALTHY and verified and all(it.code in ABOUT_SETTINGS for it in after.findings)
 
@@ -330,8 +332,8 @@ async def _move_environment(work: _Work) -> Examination:
     step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
     with journal.noted(project.subject, host, step):
         after = await _made_there(work, new)
-        lacking = await in_thread(_lacking, old, new)
-        if proven := _proven(after):
+        if proven := is_proven(after):
+            lacking = await in_thread(_lacking, old, new)
             await in_thread(_lead_there, old, new)
     if not proven:
         with suppress(cache_move.MoveError):  # What stays there is taken up the next time.
@@ -356,7 +358,7 @@ async def _made_there(work: _Work, new: Path) -> Examination:
     variables = {"UV_PROJECT_ENVIRONMENT": str(new)}
     begun = await in_thread(_taken_up, work.case, new)
     after = await _run(work, _Deed(reinstall=begun, variables=variables))
-    if _proven(after) or after.project is None or after.verdict is not Verdict.FAILED:
+    if is_proven(after) or after.project is None or after.verdict is not Verdict.FAILED:
         return after
     there = replace(work, case=replace(work.case, project=after.project))
     try:

@@ -28,11 +28,16 @@ def start(tcp: str | None) -> int:
         server.start_io()
         return 0
     host, _, port = tcp.rpartition(":")
+    if not port.isdecimal() or int(port) > _LAST_PORT:  # The system would take another that is like it.
+        raise DoctorError(f"cannot listen at `{tcp}`: there is no such port", "give a free `HOST:PORT`")
     try:
         server.start_tcp(host or "127.0.0.1", int(port))
-    except (ValueError, OverflowError, OSError) as error:
+    except (OverflowError, OSError) as error:
         raise DoctorError(f"cannot listen at `{tcp}`: {error}", "give a free `HOST:PORT`") from error
     return 0
+
+
+_LAST_PORT = 65_535
 
 
 def _watch_processes_without_threads() -> None:
