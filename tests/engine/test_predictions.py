@@ -132,6 +132,9 @@ def test_files_that_take_no_link_any_more():
     assert many.package is None
     assert "and 3 more" in many.message
     assert taint(facts()) is None
+    for told in ({"hardlink": 396}, {"write": 13}):
+        assert taint(facts(refused=(held,), places=places(trial(**told)))) is None, "the prediction says so"
+    assert taint(facts(refused=(held,), places=places(trial(hardlink=18)))) is not None
     assert taint(facts(project(mode("copy")), refused=(held,))) is None
 
 

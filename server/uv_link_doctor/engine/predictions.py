@@ -74,9 +74,14 @@ def with_foresight(trial: Trial, foreseen: Trial) -> Trial:
 
 
 def taint(facts: Facts) -> Finding | None:
-    """Packages of the project whose files in the cache take no further link; None where all do, or nobody links."""
-    refused = facts.refused
+    """Packages of the project whose files in the cache take no further link; None where all do, or nobody links.
+
+    Nor where the place refuses every file in that way, or uv does not get so far: that is the prediction.
+    """
+    refused, known = facts.refused, facts.places.trial.os_errors
     if not refused or facts.project.settings.link_mode.value == LinkMode.COPY:
+        return None
+    if known.get(Operation.HARDLINK) == refused[0].os_error or known.get(Operation.WRITE) in _NO_LOCK:
         return None
     number = refused[0].os_error
     cause = cause_of(
