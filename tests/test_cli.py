@@ -185,7 +185,16 @@ def test_a_manifest_that_cannot_be_used(manifest, command, run):
     error, hinted = answer.stderr.splitlines()
     assert (answer.returncode, words in error, hint in hinted) == (2, True, True)
     document = json.loads(answer.stdout)
-    assert (document["outcome"], [it["code"] for it in document["findings"]]) == ("not-run", ["sync-failed"])
+    assert document["outcome"] == "not-run"
+    assert [(it["code"], it["severity"]) for it in document["findings"]] == [("sync-failed", "error")]
+
+
+def test_a_value_that_uv_refuses_in_the_users_own_file_is_told_once(run):
+    users = Path(run.example.environ["XDG_CONFIG_HOME"]) / "uv/uv.toml"
+    users.parent.mkdir(parents=True)
+    users.write_text('link-mode = "hard-link"\n')
+    answer = run("sync", "--json")
+    assert (answer.returncode, findings(answer)) == (1, ["setting-invalid"])
 
 
 def test_no_uv_is_a_sentence_and_a_finding(run, tmp_path):

@@ -9,14 +9,14 @@ import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import nullcontext
-from io import TextIOWrapper
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from uv_link_doctor import doctor, journal, repair
 from uv_link_doctor.cache_commands import cache_command
 from uv_link_doctor.engine import findings, formats, report, text, transcript
-from uv_link_doctor.engine.model import Code, DoctorError, Examination, LinkMode, Platform, Remedy, Verdict
+from uv_link_doctor.engine.model import Code, DoctorError, Examination, LinkMode, Platform, Remedy, Severity, Verdict
 from uv_link_doctor.engine.redact import redacted
 from uv_link_doctor.engine.remedies import actions
 from uv_link_doctor.host import Host, local_host
@@ -40,8 +40,6 @@ OK, FINDINGS, COULD_NOT = 0, 1, 2
 
 def run(options: argparse.Namespace) -> int:
     """Runs one command to its end; returns its exit code."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # Linux allows names that no encoding has; JSON can say them.
     try:
         code = asyncio.run(COMMANDS[options.command](options, local_host()))
         sys.stdout.flush()
@@ -197,7 +195,7 @@ def _hand_over(content: str, output: Path | None) -> None:
 def could_not(options: argparse.Namespace, error: DoctorError, *, printed: bool = False) -> int:
     """Says in one sentence and a hint why a command could not do its work."""
     if getattr(options, "json", False) and not printed:
-        found = (findings.problem(error, None),)
+        found = (replace(findings.problem(error, None), severity=Severity.ERROR),)  # In an editor it may be a hint.
         print(json.dumps(report.document(Examination(verdict=Verdict.NOT_RUN, findings=found))))
     place = ""
     if error.location is not None:

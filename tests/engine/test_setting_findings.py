@@ -180,6 +180,7 @@ CASES = {
             "must be a string",
             "uv stops over it before it does anything.",
             HEADER,
+            [(HOME / ".config/uv/uv.toml", 0, "it stands here")],
         ),
     ),
     "a misspelled key": (

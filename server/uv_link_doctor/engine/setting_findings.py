@@ -49,13 +49,17 @@ def setting_findings(
 
 def with_settings(found: Sequence[Finding], about: Sequence[Finding]) -> tuple[Finding, ...]:
     """Both, the gravest first; what uv itself says of a setting that it refuses is left out."""
-    refused = [_line(it) for it in about if it.code is Code.SETTING_INVALID]
-    rest = [it for it in found if it.code is not Code.SYNC_FAILED or it.location is None or _line(it) not in refused]
+    invalid = [it for it in about if it.code is Code.SETTING_INVALID]
+    refused = {_line(place) for it in invalid for place in (it.location, *(more.location for more in it.related))}
+    rest = [
+        it
+        for it in found
+        if it.code is not Code.SYNC_FAILED or it.location is None or _line(it.location) not in refused
+    ]
     return tuple(sorted((*rest, *about), key=lambda it: list(Severity).index(it.severity)))
 
 
-def _line(finding: Finding) -> tuple[Path, int] | None:
-    place = finding.location
+def _line(place: Location | None) -> tuple[Path, int] | None:
     return (place.path, place.range.start.line) if place else None
 
 
@@ -136,6 +140,8 @@ def _related(ignored: Ignored, setting: Setting) -> Iterator[Related]:
 
 def _invalid(rejected: Rejected, settings: Settings, manifest: Manifest, root: Path) -> Finding:
     origin = rejected.origin
+    location = _place(origin, manifest, root)
+    stands = Location(origin.path, origin.range or FILE_START) if origin.path else location
     return Finding(
         id=f"{Code.SETTING_INVALID.value}:{_shown(origin, root)}:{origin.key or 'toml'}",
         code=Code.SETTING_INVALID,
@@ -143,7 +149,8 @@ def _invalid(rejected: Rejected, settings: Settings, manifest: Manifest, root: P
         cause=None,
         message=f"{_refusal(rejected, root)} {rejected.fault}",
         why=_consequence(rejected, settings, root),
-        location=_place(origin, manifest, root),
+        location=location,
+        related=() if stands.path == location.path else (Related(stands, "it stands here"),),
     )
 
 
