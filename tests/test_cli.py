@@ -15,6 +15,8 @@ from kit.fake_uv import Answer
 from kit.projects import UvProject, write_project
 
 import uv_link_doctor
+from uv_link_doctor import commands
+from uv_link_doctor.cli import main
 
 
 def doctor(
@@ -77,6 +79,11 @@ def test_the_whole_way_by_hand(run):
     assert (applied.returncode, findings(applied)) == (0, [])
     assert tomllib.loads(example.manifest.read_text())["tool"]["uv"]["link-mode"] == "copy"
     assert run("check").returncode == 0
+    changed = example.manifest.read_bytes()
+    would = run("fix", "--undo", "--dry-run")
+    sentence = f"takes out of `{example.manifest}` what was written to it"
+    assert (would.returncode, would.stdout) == (0, f"would change: {sentence}\n")
+    assert example.manifest.read_bytes() == changed
     undone = run("fix", "--undo")
     assert (undone.returncode, example.manifest.read_text()) == (0, text)
     again = run("fix", "--undo")
@@ -151,6 +158,7 @@ def test_arguments_for_uv_and_a_link_mode_are_handed_on(run):
         (["explain", "no-such-file"], "`no-such-file` cannot be read", "stdin"),
         (["explain", "--platform", "beos"], "argument --platform", "-h"),
         (["check", "--", "--dev"], "only `sync` takes arguments for uv", "leave them out"),
+        (["fix", "--undo", "--apply", "retry-copy"], "not allowed with argument --undo", "-h"),
         (["fix", "--apply", "frob"], "invalid choice: 'frob' (choose from 'retry-copy', 'reinstall-broken'", "-h"),
         (["server", "--tcp", "nowhere"], "cannot listen at `nowhere`: there is no such port", "HOST:PORT"),
         (["server", "--tcp", "localhost:99999"], "cannot listen at `localhost:99999`", "HOST:PORT"),
@@ -366,6 +374,40 @@ def test_an_end_from_outside_ends_uv_and_looks_at_what_it_left(number, fake_uv, 
     assert process.returncode == 2
     assert [it["code"] for it in json.loads(stdout)["findings"]] == ["environment-broken"]
     assert b"Traceback" not in stderr
+
+
+INTERRUPTED = """
+import os, signal, sys
+from uv_link_doctor.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "uv_link_doctor.doctor":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_an_interrupt_before_anything_was_done_ends_it_without_a_word(run):
+    said = run.example.run(sys.executable, "-c", INTERRUPTED, "check", "--json")
+    assert (said.returncode, said.stdout, said.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_an_interrupt_after_the_answer_adds_no_second_document(run, monkeypatch, capsys):
+    async def interrupted(options, host):
+        await commands.check(options, host)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(run.example.root)
+    for name, value in run.example.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(commands.COMMANDS, "check", interrupted)
+    assert main(["check", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["outcome"] == "not-run"
+    assert "error: stopped" in captured.err
 
 
 def test_on_a_terminal_it_asks_and_takes_no_for_an_answer(run):

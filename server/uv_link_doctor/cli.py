@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -35,6 +36,7 @@ def _run(given: list[str]) -> int:
         return _serve(options.tcp)
     from uv_link_doctor import commands  # noqa: PLC0415
 
+    _listen_to_interrupts()
     if options.uv_args and options.command != "sync":
         problem = DoctorError("only `sync` takes arguments for uv after `--`", "leave them out")
         return commands.could_not(options, problem)
@@ -45,11 +47,18 @@ def _serve(tcp: str | None) -> int:
     """The language server, over stdin and stdout, or for one client over TCP."""
     from uv_link_doctor.lsp.start import start  # noqa: PLC0415
 
+    _listen_to_interrupts()
     try:
         return start(tcp)
     except DoctorError as error:
         tell(f"error: {error.message}\nhint: {error.hint}")
         return 2
+
+
+def _listen_to_interrupts() -> None:
+    """From here on Ctrl-C can be answered; see `__main__`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,8 +119,9 @@ def _parser() -> _Parser:
 
     fix = command("fix", "list or apply what would help, then run and verify", "fix --apply retry-copy")
     _add_path(fix)
-    fix.add_argument("--list", action="store_true", help="list what would help (default)")
-    fix.add_argument(
+    doings = fix.add_mutually_exclusive_group()
+    doings.add_argument("--list", action="store_true", help="list what would help (default)")
+    doings.add_argument(
         "--apply",
         nargs="+",
         default=[],
@@ -120,7 +130,7 @@ def _parser() -> _Parser:
         help="apply these remedies, in this order",
     )
     _add_consent(fix)
-    fix.add_argument("--undo", action="store_true", help="take back the last change that a remedy made here")
+    doings.add_argument("--undo", action="store_true", help="take back the last change that a remedy made here")
 
     _add_cache(_add(commands, "cache", "find, repair or move uv's cache by itself", "cache scan"))
 

@@ -169,6 +169,7 @@ def _ended(options: argparse.Namespace, examination: Examination, stop: asyncio.
 
 def _print(options: argparse.Namespace, examination: Examination) -> None:
     if options.json:
+        options.answered = True  # There is one document, whatever ends us now.
         print(as_json(report.document(examination)))
         return
     for line in text.lines(examination, directory=working_directory(), colour=coloured()):
@@ -194,7 +195,7 @@ def _hand_over(content: str, output: Path | None) -> None:
 
 def could_not(options: argparse.Namespace, error: DoctorError, *, printed: bool = False) -> int:
     """Says in one sentence and a hint why a command could not do its work."""
-    if getattr(options, "json", False) and not printed:
+    if getattr(options, "json", False) and not printed and not getattr(options, "answered", False):
         found = (replace(findings.problem(error, None), severity=Severity.ERROR),)  # In an editor it may be a hint.
         print(json.dumps(report.document(Examination(verdict=Verdict.NOT_RUN, findings=found))))
     place = ""
