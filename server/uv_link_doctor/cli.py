@@ -47,9 +47,8 @@ def _serve(tcp: str | None) -> int:
     """The language server, over stdin and stdout, or for one client over TCP."""
     from uv_link_doctor.lsp.start import start  # noqa: PLC0415
 
-    _listen_to_interrupts()
     try:
-        return start(tcp)
+        return start(tcp, _listen_to_interrupts)
     except DoctorError as error:
         tell(f"error: {error.message}\nhint: {error.hint}")
         return 2

@@ -7,13 +7,17 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Callable
 from json import JSONDecodeError
 
 from uv_link_doctor.engine.model import DoctorError
 
 
-def start(tcp: str | None) -> int:
-    """Serves over stdin and stdout, or one client at `HOST:PORT`, until the client ends it; raises DoctorError."""
+def start(tcp: str | None, loaded: Callable[[], None]) -> int:
+    """Serves over stdin and stdout, or one client at `HOST:PORT`, until the client ends it; raises DoctorError.
+
+    `loaded` is told when all is there that takes its time.
+    """
     # The protocol's 554 generated classes stay for good: collecting while they are made finds nothing, and costs a
     # tenth of the time to the answer to `initialize`.
     gc.disable()
@@ -21,6 +25,7 @@ def start(tcp: str | None) -> int:
 
     gc.enable()
     gc.freeze()
+    loaded()
     _watch_processes_without_threads()
     for name in ("pygls.protocol.json_rpc", "pygls.server"):
         logging.getLogger(name).addFilter(_is_fault)
