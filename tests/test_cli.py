@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,6 +282,38 @@ def test_what_a_run_left_incomplete_stays_told_until_it_is_whole(run):
     assert (fixed.returncode, findings(fixed)) == (0, [])
     assert example.missing_files() == {}
     assert run("check", **copies).returncode == 0
+
+
+def test_a_working_directory_that_is_gone(run):
+    command = f'mkdir gone && cd gone && rmdir ../gone && "{sys.executable}" -m uv_link_doctor'
+    for rest in ("check", "check --json", "cache scan"):
+        said = run.example.run("bash", "-c", f"{command} {rest}")
+        assert (said.returncode, "error: the working directory was deleted" in said.stderr) == (2, True)
+
+
+def test_a_disk_that_was_full_is_no_news_once_a_run_went_well(run, loop_mount):
+    """uv sees nothing to do for what the full disk has left in pieces: a reinstall ends it, no advice does."""
+    example = run.example
+    copies = {"UV_LINK_MODE": "copy"}
+    assert run("sync", **copies).returncode == 0
+    disk = loop_mount("ext4")
+    small = write_project(disk / "small", "httpx", environ=example.environ)
+    assert doctor("sync", cwd=small.root, environ=small.environ | copies).returncode == 0
+    package = small.site_packages / "certifi"
+    small.run("rm", "-rf", package, *package.parent.glob("certifi-*"))
+    with (disk / "fill").open("wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    full = doctor("sync", "--json", cwd=small.root, environ=small.environ | copies)
+    assert json.loads(full.stdout)["findings"][0]["cause"] == "no-space"
+    (disk / "fill").unlink()
+    assert small.run("uv", "sync", "--link-mode", "copy", "--reinstall").returncode == 0
+    (package / "core.py").unlink()
+    small.run("rm", *package.parent.glob("certifi-*/INSTALLER"))  # As the full disk would have left it.
+    assert findings(doctor("sync", "--json", cwd=small.root, environ=small.environ | copies)) == ["environment-broken"]
+    again = doctor("fix", "--apply", "reinstall-broken", "--yes", cwd=small.root, environ=small.environ | copies)
+    assert (again.returncode, small.missing_files()) == (0, {})
 
 
 def test_a_reader_that_has_had_enough_is_no_fault(run):

@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # Whoever read our output has had enough.
         return COULD_NOT
     except OSError as error:
+        if working_directory() is None:
+            return could_not(options, DoctorError("the working directory was deleted", "change to one that is there"))
         message = f"the system refused: {error.strerror or error}"
         return could_not(options, DoctorError(message, f"see to `{error.filename}`" if error.filename else "try again"))
     return code

@@ -32,6 +32,7 @@ from uv_link_doctor.engine.model import (
     Verification,
     Weight,
 )
+from uv_link_doctor.engine.remedies import LINK_OPERATIONS, lasts
 from uv_link_doctor.engine.setting_findings import with_settings
 from uv_link_doctor.host import Host, cache, environment, state
 from uv_link_doctor.host.environment_move import taken_up
@@ -303,7 +304,9 @@ def _held(
         if failure.outcome is Outcome.DEGRADED:
             holds = not (clean and clean.installed) and _links_fail(failure, case, passive=passive)
         else:
-            holds = bool(verification.broken) or (clean is None and _is_wanted(failure.package, case))
+            # uv went on and installed the rest: only a link that is refused for good would be refused once more.
+            again = clean is None or (failure.operation in LINK_OPERATIONS and lasts(failure.cause))
+            holds = (again and bool(verification.broken)) or (clean is None and _is_wanted(failure.package, case))
         if holds:
             held.append(failure)
     return Reading(platform=PLATFORM, failures=tuple(held), installed=said.installed if held else ())
