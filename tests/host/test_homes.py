@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from kit.need import need
 
 from uv_link_doctor.host.homes import homes, is_a_rename
 
@@ -90,6 +91,24 @@ def test_what_is_there_already(tmp_path, other_filesystem, environ):
     shutil.rmtree(default)
     default.symlink_to(cache)
     assert found() == []  # The one that is in force.
+
+
+@pytest.mark.parametrize("theirs", [".cache", ".cache/uv"])
+def test_no_place_that_somebody_else_has_made(theirs, tmp_path, other_filesystem, environ):
+    need(os.geteuid() == 0, "only root gives directories away")
+    project, place = tmp_path / "project", tmp_path / "home" / theirs
+    project.mkdir()
+    place.mkdir(parents=True)
+    default = tmp_path / "home" / ".cache" / "uv"
+
+    def offered() -> bool:
+        return default in {
+            it.path for it in homes(other_filesystem / "cache", project / ".venv", project, environ=environ)
+        }
+
+    assert offered()
+    os.chown(place, 65534, 65534)
+    assert not offered()
 
 
 def test_never_at_the_root_of_the_system(tmp_path):

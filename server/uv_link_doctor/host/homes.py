@@ -23,6 +23,20 @@ def homes(cache: Path, environment: Path, project: Path, *, environ: Mapping[str
     return tuple(filter(None, (_home(it, cache, environment, environ) for it in candidates)))
 
 
+def _is_trusted(path: Path) -> bool:
+    """Whether nobody else has made the place, who could put other files in it: everybody may write to `/tmp`.
+
+    On Windows a home is nobody else's, and other places have no owner that would tell.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    try:
+        owner = nearest_directory(path).stat().st_uid
+    except OSError:
+        return False
+    return owner == os.geteuid() or (owner == 0 and not path.exists())
+
+
 def is_a_rename(cache: Path, home: Path) -> bool:
     """Whether the cache gets to a new place by a rename: both are on one mount, as hard links have to be."""
     old, new = nearest_directory(cache), nearest_directory(home)
@@ -54,7 +68,7 @@ def _candidates(cache: Path, environment: Path, project: Path, environ: Mapping[
 def _home(path: Path, cache: Path, environment: Path, environ: Mapping[str, str]) -> Home | None:
     """None for what will not do."""
     where = place(path, environ=environ)
-    if where.synced_by or where.network or where.read_only:
+    if where.synced_by or where.network or where.read_only or not _is_trusted(path):
         return None
     if try_links(nearest_directory(path), environment).works.get(Operation.HARDLINK) is not True:
         return None
