@@ -137,6 +137,15 @@ def test_a_line_with_nothing_but_a_prefix_is_an_empty_one(prefix: str) -> None:
         assert reading.complaint is not None
 
 
+@pytest.mark.parametrize("case", cases("cases"))
+@pytest.mark.parametrize("key", ["log", "message"])
+def test_a_log_with_an_object_for_each_line_says_what_its_lines_say(case: Case, key: str) -> None:
+    lines = case["text"].splitlines(keepends=True)
+    told = "".join(json.dumps({key: line, "stream": "stderr", "time": "2026-11-22T10:11:12Z"}) + "\n" for line in lines)
+    platform = Platform(case["platform"])
+    assert read(told, platform).failures == read(case["text"], platform).failures
+
+
 def test_a_fallback_keeps_the_warning_and_the_log_line_that_explains_it() -> None:
     log = "Failed to hard link `/c/archive-v0/i/a.py` to `/v/a.py`: no (os error 18); falling back to copy"
     text = f"DEBUG {log}\nwarning: Failed to hardlink files; falling back to full copy. This may take longer.\n"

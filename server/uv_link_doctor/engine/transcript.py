@@ -8,6 +8,7 @@ forward through the text with a few lines in hand, so that a log of any size tak
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -230,6 +231,20 @@ def _batches(text: str | Iterable[str]) -> Iterator[str]:
         yield _printed(rest).removesuffix("\n")
 
 
+def _record(line: str) -> str:
+    """What a line of a log says that has an object of JSON for each (Docker's files, cloud logs); else the line."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    said = next((data[key] for key in _SAID if isinstance(data.get(key), str)), None)
+    return line if said is None else said.removesuffix("\n")
+
+
+_SAID: Final = ("log", "message", "msg", "line", "text", "textPayload", "MESSAGE")
+"""By which names such logs have what a program printed."""
+
+
 def _unquoted(line: str) -> str:
     """A line, or the lines of uv that it quotes as JSON and the source code of programs do."""
     said, ends = _QUOTED_END.subn("\n", line)
@@ -245,6 +260,8 @@ _QUOTED_CHARACTER = re.compile(r"\\u([0-9a-f]{4})")
 
 def _printed(text: str) -> str:
     """A text as it was meant for a reader: no colours, no bytes read in a wrong code page, one kind of line end."""
+    if '{"' in text:
+        text = "\n".join(_record(line) if line.startswith('{"') else line for line in text.split("\n"))
     if not text.isascii() and any(sign in text for sign in _GARBLED):
         for code_page in _CODE_PAGES:
             for mark in _TREE:
