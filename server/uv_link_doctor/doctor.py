@@ -345,6 +345,7 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         setting_file=None,
         texts={named: text_or_nothing(named, case.host)} if named else {},
         uv_version=case.uv.version if case.uv else None,
+        unreadable=any(it.source and _is_closed(project.directory / it.source) for it in reading.failures),
         gone=any(it.source and not (project.directory / it.source).exists() for it in reading.failures),
     )
     if not (reading.failures or reading.complaint or verification.broken):
@@ -356,6 +357,17 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
         sources = tuple(it.source for it in reading.failures if it.source)
         facts = replace(facts, refused=case.refused(facts.places, stock, named=sources, passive=False))
     return _whole(facts, case, stock, passive=passive)
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether a file is there and may not be read."""
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:  # Whether a cloud client or a network brings it back is for its cause to say.
+        return False
+    return False
 
 
 def _whole(facts: Facts, case: Case, stock: cache.Stock, *, passive: bool) -> Facts:

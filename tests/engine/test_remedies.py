@@ -231,6 +231,11 @@ def test_clones_are_never_a_cure(means):
             assert "clone" not in " ".join((remedy.title, *remedy.changes, *remedy.command)), it.id
 
 
+def test_what_may_not_be_read_cannot_be_copied():
+    (only,) = remedies(finding(Code.LINK_FAILED, Cause.PERMISSION, Operation.HARDLINK), replace(KNOWN, unreadable=True))
+    assert only.kind is RemedyKind.ADVICE
+
+
 def test_advice_is_for_the_person_alone():
     (only,) = remedies(finding(Code.LINK_FAILED, Cause.NO_SPACE, Operation.COPY), KNOWN)
     assert (only.kind, only.preferred, only.command) == (RemedyKind.ADVICE, True, ())

@@ -61,6 +61,8 @@ class Facts:
     """Where the environment could live, if it is in the wrong place."""
     lost: tuple[str, ...] = ()
     """The incomplete packages whose entries in the cache lack files as well."""
+    unreadable: bool = False
+    """What uv could not link may not be read either."""
     gone: bool = False
     """What uv did not find in its cache is not there now either."""
     refused: tuple[Refused, ...] = ()
@@ -133,6 +135,7 @@ def means(facts: Facts | None) -> Means:
         refused=tuple(dict.fromkeys(it.package for it in facts.refused)),
         elsewhere=bool(facts.refused) and all(it.environments for it in facts.refused),
         lost=facts.lost,
+        unreadable=facts.unreadable,
         gone=facts.gone,
         synced=facts.places.environment.synced_by is not None,
         remembered_copy=facts.project.remembered_copy,

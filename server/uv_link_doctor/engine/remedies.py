@@ -56,6 +56,8 @@ class Means:
     """The packages whose entries in the cache take no further link."""
     lost: tuple[str, ...] = ()
     """The incomplete packages that lack files in the cache as well: installed from there, they would again."""
+    unreadable: bool = False
+    """The file that could not be linked may not be read, so that it cannot be copied."""
     gone: bool = False
     """The file that uv did not find in its cache is not there now either."""
     elsewhere: bool = False
@@ -99,7 +101,7 @@ def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
     if finding.code not in _LINK_CODES or finding.cause is None:
         return []
     page = CAUSES[finding.cause]
-    if page.copying_helps and finding.operation in LINK_OPERATIONS:
+    if page.copying_helps and finding.operation in LINK_OPERATIONS and not means.unreadable:
         return [*_that_keep_linking(finding, means), *_that_copy(finding, means), *_that_move_away(finding, means)]
     if finding.cause in _ENTRY_IS_LOST or (finding.cause is Cause.CLOUD_OFFLINE and finding.package in means.refused):
         known = finding.package is not None or means.refused
