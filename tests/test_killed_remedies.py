@@ -173,7 +173,7 @@ async def killed_at_each_step(it: Patient, look: Callable[[], None] = lambda: No
     return steps
 
 
-RENAMES, RUNS_UV = "os.rename", "subprocess.Popen"
+RENAMES, EXCHANGES, RUNS_UV = "os.rename", "ctypes.dlsym", "subprocess.Popen"
 """The state, a setting and a repaired file are written by a rename each."""
 
 
@@ -250,7 +250,7 @@ async def test_copies_in_a_synced_folder(project, cloud_folder: MountCloud):
         project(folder.synced / "second", **variables),
         spoil,
     )
-    assert await killed_at_each_step(it) == [RUNS_UV, RENAMES, RENAMES]
+    assert await killed_at_each_step(it) == [RUNS_UV, *[RENAMES] * 2, EXCHANGES]
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ async def test_an_environment_in_a_synced_folder(exchanges, in_synced_folder, re
     def look() -> None:
         assert it.kept() or (it.project.environment.is_symlink() and it.project.imports("httpx", "certifi.core"))
 
-    run = [RENAMES, RUNS_UV, "os.symlink", "ctypes.dlsym", "os.remove", "shutil.rmtree", RUNS_UV]
+    run = [RENAMES, RUNS_UV, "os.symlink", EXCHANGES, "os.remove", "shutil.rmtree", RUNS_UV]
     expected = run if exchanges else ["os.symlink", RENAMES, RENAMES, "os.remove"]
     assert await killed_at_each_step(it, look) == expected
     assert it.environments() == []

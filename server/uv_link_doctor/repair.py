@@ -332,8 +332,9 @@ async def _move_environment(work: _Work) -> Examination:
     step = state.Step(kind=work.remedy.kind.value, path=str(old), destination=str(new))
     with journal.noted(project.subject, host, step):
         after = await _made_there(work, new)
-        if proven := is_proven(after):
-            lacking = await in_thread(_lacking, old, new)
+        proven = is_proven(after)
+        lacking = await in_thread(_lacking, old, new) if proven else ""
+        if proven:
             await in_thread(_lead_there, old, new)
     if not proven:
         with suppress(cache_move.MoveError):  # What stays there is taken up the next time.
