@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from uv_link_doctor.case import PLATFORM, Case, read_case, text_or_nothing
@@ -242,7 +243,6 @@ def _explained(said: Transcript, case: Case, looked: Verification | None, *, sto
         project, looked = replace(project, environment=project.directory / place), None
     case = replace(case, project=project)
     verification = looked if clean and looked and looked.verified else case.verify(() if clean else None)
-    _remember_incomplete(verification, case)
     remembered = state.load(case.host.state, case.project.subject)
     if clean and not reading.failures:
         # uv does not repeat what it could not do while it finds nothing to install: the machine has to say it is over.
@@ -257,8 +257,10 @@ def _explained(said: Transcript, case: Case, looked: Verification | None, *, sto
     if facts is not None and clean and not found:
         found = _ahead(facts, case, passive=True)
     found = with_settings(found, case.about_settings())
+    known = _with_incomplete(remembered, verification)
     if said_failures or clean:
-        _remember_failure(said if said_failures else None, remembered, case, keep=bool(reading.failures))
+        known = _with_failure(known, said if said_failures else None, keep=bool(reading.failures))
+    _remember(known, remembered, case)
     verdict = _verdict(reading, verification)
     return Examination(
         verdict=Verdict.NOT_RUN if stopped and verdict is Verdict.HEALTHY else verdict,
@@ -461,14 +463,20 @@ def _remember_choice(case: Case) -> None:
 def _remember_incomplete(verification: Verification, case: Case) -> None:
     """Remembers after a run what lacks files, for later looks at what else would need none."""
     remembered = state.load(case.host.state, case.project.subject)
-    incomplete = tuple(it.package for it in verification.broken)
-    if incomplete != remembered.incomplete:
+    _remember(_with_incomplete(remembered, verification), remembered, case)
+
+
+def _with_incomplete(remembered: state.ProjectState, verification: Verification) -> state.ProjectState:
+    return replace(remembered, incomplete=tuple(it.package for it in verification.broken))
+
+
+def _with_failure(remembered: state.ProjectState, said: Transcript | None, *, keep: bool) -> state.ProjectState:
+    """With a run that had failures; without the one before after a clean run, unless it is to be kept."""
+    return remembered if said is None and keep else replace(remembered, last_failure=said)
+
+
+def _remember(known: state.ProjectState, before: state.ProjectState, case: Case) -> None:
+    if known != before:
         with suppress(OSError):  # Without it, only a later look knows less.
-            state.change(case.host.state, case.project.subject, lambda now: replace(now, incomplete=incomplete))
-
-
-def _remember_failure(said: Transcript | None, remembered: state.ProjectState, case: Case, *, keep: bool) -> None:
-    """Remembers a run with failures; forgets the one before after a clean run, unless it is to be kept."""
-    if remembered.last_failure != said and not (said is None and keep):
-        with suppress(OSError):  # Without it, only a later `check` knows less.
-            state.change(case.host.state, case.project.subject, lambda now: replace(now, last_failure=said))
+            taught = partial(replace, incomplete=known.incomplete, last_failure=known.last_failure)
+            state.change(case.host.state, case.project.subject, taught)
