@@ -253,6 +253,7 @@ def _explained(said: Transcript, case: Case, looked: Verification | None, *, sto
     facts = None
     if wrong or synced or not quick:
         facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
+        facts = replace(facts, ended_well=clean)
     found = explain_findings.findings(reading, facts) if wrong else ()
     if facts is not None and clean and not found:
         found = _ahead(facts, case, passive=True)
@@ -278,7 +279,7 @@ def _checked(case: Case, packages: tuple[str, ...] | None, *, passive: bool, has
     verification = case.verify(packages, hashes=hashes)
     remembered = state.load(case.host.state, case.project.subject)
     reading = _held(remembered, case, verification, None, passive=passive)
-    facts = _facts(reading, verification, case, passive=passive)
+    facts = replace(_facts(reading, verification, case, passive=passive), ended_well=remembered.ended_well)
     found = explain_findings.findings(reading, facts) or _ahead(facts, case, passive=passive)
     found = with_settings(found, case.about_settings())
     return Examination(
@@ -472,11 +473,15 @@ def _with_incomplete(remembered: state.ProjectState, verification: Verification)
 
 def _with_failure(remembered: state.ProjectState, said: Transcript | None, *, keep: bool) -> state.ProjectState:
     """With a run that had failures; without the one before after a clean run, unless it is to be kept."""
-    return remembered if said is None and keep else replace(remembered, last_failure=said)
+    if said is None and keep:
+        return replace(remembered, ended_well=True)
+    return replace(remembered, last_failure=said, ended_well=False)
 
 
 def _remember(known: state.ProjectState, before: state.ProjectState, case: Case) -> None:
     if known != before:
         with suppress(OSError):  # Without it, only a later look knows less.
-            taught = partial(replace, incomplete=known.incomplete, last_failure=known.last_failure)
+            taught = partial(
+                replace, incomplete=known.incomplete, last_failure=known.last_failure, ended_well=known.ended_well
+            )
             state.change(case.host.state, case.project.subject, taught)

@@ -536,6 +536,23 @@ def test_a_broken_environment_is_told_package_by_package():
     assert "--reinstall-package idna --reinstall-package certifi" in " ".join(finding.remedies[0].command)
 
 
+def test_once_uv_has_ended_well_over_it_the_environment_is_broken_and_the_failure_is_why():
+    failed = only(explained(failure(), verification=broken(certifi=1)))
+    finding = only(explained(failure(), verification=broken(certifi=1), ended_well=True))
+    assert (finding.code, finding.id, finding.outcome, finding.os_error) == (
+        Code.ENVIRONMENT_BROKEN,
+        "environment-broken",
+        None,
+        None,
+    )
+    assert finding.message.startswith("Packages that uv counts as installed are incomplete: `certifi` lacks 1 file. ")
+    assert finding.message.endswith(failed.message)
+    assert failed.why in finding.why
+    assert (finding.cause, finding.location, finding.remedies) == (failed.cause, failed.location, failed.remedies)
+    assert {*failed.evidence} < {*finding.evidence}
+    assert only(explained(failure(), ended_well=True)).code is Code.LINK_FAILED, "nothing is broken"
+
+
 def test_a_single_broken_package_is_named():
     finding = only(explained(verification=broken(certifi=1)))
     assert finding.message == "Packages that uv counts as installed are incomplete: `certifi` lacks 1 file"

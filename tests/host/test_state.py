@@ -20,6 +20,8 @@ SAID = Transcript(command=("uv", "sync"), exit_code=2, stdout="", stderr="error:
 STATES = {
     "copies": ProjectState(root=str(ROOT), copy_because="cloud-sync", journal=(Step(kind="retry-copy"),)),
     "a failure": ProjectState(root=str(ROOT), last_failure=SAID),
+    "a failure, and a run that went well over it": ProjectState(root=str(ROOT), last_failure=SAID, ended_well=True),
+    "incomplete packages": ProjectState(root=str(ROOT), incomplete=("certifi", "idna")),
     "a failure without an end": ProjectState(root=str(ROOT), last_failure=replace(SAID, exit_code=None, seconds=0)),
     "changes": ProjectState(
         root=str(ROOT),

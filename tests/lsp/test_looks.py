@@ -34,10 +34,16 @@ async def test_a_second_run_does_not_hide_the_cause(version, cloud_folder, proje
     example = project("httpx", root=folder.synced / "second", cache=folder.cache)
     async with editing(example.environ, example.root, settings={"uvPath": str(uv)}) as editor:
         editor.open(example.manifest)
-        for _ in range(3):
+        await saved(editor, example)
+        (failed,) = await editor.sees(example.manifest, "link-failed")
+        for _ in range(2):
             await saved(editor, example)
-            await editor.sees(example.manifest, "link-failed")
-        (diagnostic,) = editor.diagnostics[example.manifest]
+            (diagnostic,) = await editor.sees(example.manifest, "environment-broken")
+            assert failed.message.partition("\n")[0] in diagnostic.message
+            assert (failed.range, failed.code_description) == (diagnostic.range, diagnostic.code_description)
+        editor.close(example.manifest)
+        editor.open(example.manifest)
+        await editor.sees(example.manifest, "environment-broken")
         (preferred,) = [it for it in await editor.quick_fixes(example.manifest, diagnostic) if it.is_preferred]
         assert (await editor.accept(preferred))["findings"] == []
 

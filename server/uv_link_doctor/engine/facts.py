@@ -45,6 +45,8 @@ class Facts:
     """Of files that uv's words name a place in."""
     uv_version: tuple[int, int, int] | None = None
     """None where nobody asked."""
+    ended_well: bool = False
+    """Whether uv has ended with 0 since what it said: it counts as installed what is incomplete."""
     weight: Weight | None = None
     """What the project's packages come to; None where nobody looked."""
     sample: Sample | None = None

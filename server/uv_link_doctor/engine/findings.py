@@ -41,16 +41,17 @@ from uv_link_doctor.engine.words import CAUSES
 def findings(reading: Reading, facts: Facts | None = None) -> tuple[Finding, ...]:
     """Everything a text of uv has to say, the gravest first; without facts: as much as the text alone proves.
 
-    A broken environment is a finding of its own only where no link failure explains it: that one's remedies
-    reinstall every broken package already.
+    A broken environment is a finding of its own only where no link failure explains it, whose remedies reinstall every
+    broken package already; once uv has ended with 0 over it, it is that finding, with the failure as its cause.
     """
     failures = merge(_refined(failure, facts) for failure in reading.failures)
     found = [_link_finding(failure, reading, facts) for failure in failures]
     if reading.complaint is not None:
         found.append(_sync_failed(reading.complaint, facts))
-    explained = any(finding.code is Code.LINK_FAILED for finding in found)
-    if facts is not None and facts.verification.broken and not explained:
-        found.append(_environment_broken(facts))
+    failed = [finding for finding in found if finding.code is Code.LINK_FAILED]
+    if facts is not None and facts.verification.broken and (facts.ended_well or not failed):
+        found = [finding for finding in found if finding not in failed]
+        found.append(_environment_broken(facts, *failed[:1]))
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
 
 
@@ -251,7 +252,8 @@ def _lock_entry(package: str | None, version: str | None, facts: Facts) -> Itera
 # --- other findings -----------------------------------------------------------------------
 
 
-def _environment_broken(facts: Facts) -> Finding:
+def _environment_broken(facts: Facts, failed: Finding | None = None) -> Finding:
+    """`failed` is what an earlier run said of it."""
     broken = facts.verification.broken
     single = broken[0] if len(broken) == 1 else None
     names = {package.package for package in broken}
@@ -277,7 +279,17 @@ def _environment_broken(facts: Facts) -> Finding:
             Related(Location(facts.project.environment), "the environment"),
         ),
     )
-    return replace(finding, remedies=remedies(finding, means(facts)))
+    if failed is None:
+        return replace(finding, remedies=remedies(finding, means(facts)))
+    return replace(
+        finding,
+        cause=failed.cause,
+        message=f"{finding.message}. {failed.message}",
+        why=f"{finding.why} {failed.why}",
+        evidence=(*finding.evidence, *failed.evidence),
+        related=tuple(dict.fromkeys((*finding.related, *failed.related))),
+        remedies=failed.remedies,
+    )
 
 
 def _files(number: int) -> str:

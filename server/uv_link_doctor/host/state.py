@@ -48,6 +48,8 @@ class ProjectState:
     """The cause for which our runs go on using copies here; None: they do not."""
     last_failure: Transcript | None = None
     """The last run that ended in a link failure, so that a later look can explain it again."""
+    ended_well: bool = False
+    """Whether uv has ended with 0 since then: it counts as installed what that left incomplete."""
     incomplete: tuple[str, ...] = ()
     """The packages that lacked files after the last run: uv sees no need to install them again."""
     journal: tuple[Step, ...] = ()
@@ -185,6 +187,7 @@ def _state(data: object) -> ProjectState:
                 journal=tuple(map(_step, steps)),
                 chosen=later.get("chosen") is True,
                 incomplete=_names(later.get("incomplete")),
+                ended_well=later.get("ended_well") is True,
             )
     raise ValueError(data)
 
