@@ -138,6 +138,10 @@ async def test_in_the_synced_folder_and_outside(variant, place, folder, uv, serv
         assert inside.project.run(uv, "sync", "--offline").returncode == 2
         assert inside.project.run(uv, "sync", "--offline", "--link-mode", "copy").returncode == 0
         assert inside.installed.missing_files() != {}
+        (finding,) = (await inside.check()).findings
+        # To reinstall it as it was would break it once more.
+        assert (finding.code, [it.kind for it in finding.remedies]) == ("environment-broken", ["retry-copy"])
+        assert finding.evidence[-1] == "a link to `core.py` of certifi in uv's cache fails (os error 396)"
     if variant == "uv pip install":
         inside.project.run(uv, "venv")
         by_accident = ("pip", "install", "--python", inside.project.environment, "httpx")

@@ -168,7 +168,7 @@ async def look_at_files(examination: Examination, host: Host, options: Options, 
     if not verification.broken:
         return replace(examination, verification=verification)
     reading = Reading(platform=PLATFORM)
-    found = explain_findings.findings(reading, _facts(reading, verification, case, passive=True))
+    found = explain_findings.findings(reading, _facts(reading, verification, case, passive=options.passive))
     return replace(examination, verdict=Verdict.FAILED, findings=found, verification=verification)
 
 
@@ -252,7 +252,8 @@ def _explained(said: Transcript, case: Case, looked: Verification | None, *, sto
     synced = synced_by(case.project.environment, environ=case.environ) is not None
     facts = None
     if wrong or synced or not quick:
-        facts = _facts(reading, verification, case, passive=case.options.passive or not reading.failures)
+        nothing = not (reading.failures or verification.broken)
+        facts = _facts(reading, verification, case, passive=case.options.passive or nothing)
         facts = replace(facts, ended_well=clean)
     found = explain_findings.findings(reading, facts) if wrong else ()
     if facts is not None and clean and not found:
@@ -353,13 +354,15 @@ def _facts(reading: Reading, verification: Verification, case: Case, *, passive:
     )
     if not (reading.failures or reading.complaint or verification.broken):
         return facts
-    passive = passive or not reading.failures
     stock = case.stock()
-    facts = replace(facts, lost=case.lost({it.package for it in verification.broken}, stock))
+    broken = {it.package for it in verification.broken}
+    facts = replace(facts, lost=case.lost(broken, stock))
     if not passive and _links(project):
         sources = tuple(it.source for it in reading.failures if it.source)
-        facts = replace(facts, refused=case.refused(facts.places, stock, named=sources, passive=False))
-    return _whole(facts, case, stock, passive=passive)
+        # Nobody may have seen what broke them: then it is asked whether they would meet it again.
+        asked = stock if reading.failures else stock.of(broken)
+        facts = replace(facts, refused=case.refused(facts.places, asked, named=sources, passive=False))
+    return _whole(facts, case, stock, passive=passive or not reading.failures)
 
 
 def _is_closed(path: Path) -> bool:

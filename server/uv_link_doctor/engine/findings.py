@@ -259,11 +259,14 @@ def _environment_broken(facts: Facts, failed: Finding | None = None) -> Finding:
     names = {package.package for package in broken}
     bringing = requirements_for(names, single.version if single else None, facts)
     counted = ", ".join(f"`{package.package}` lacks {_files(package.missing)}" for package in broken)
+    refused = [it for it in facts.refused if it.package in names]
     finding = Finding(
         id=Code.ENVIRONMENT_BROKEN.value,
         code=Code.ENVIRONMENT_BROKEN,
         severity=Severity.ERROR,
-        cause=None,
+        cause=cause_of(platform=facts.platform, operation=Operation.HARDLINK, os_error=refused[0].os_error)
+        if refused
+        else None,
         message=f"Packages that uv counts as installed are incomplete: {counted}",
         why=(
             "An install that stops midway leaves a package in pieces, and uv looks only at the name of its "
@@ -272,7 +275,13 @@ def _environment_broken(facts: Facts, failed: Finding | None = None) -> Finding:
         package=single.package if single else None,
         version=single.version if single else None,
         required_by=tuple(dict.fromkeys(requirement.name for requirement in bringing)),
-        evidence=tuple(f"{package.package} {package.version}: {_files(package.missing)} missing" for package in broken),
+        evidence=(
+            *(f"{package.package} {package.version}: {_files(package.missing)} missing" for package in broken),
+            *(
+                f"a link to `{it.name.name}` of {it.package} in uv's cache fails (os error {it.os_error})"
+                for it in refused
+            ),
+        ),
         location=requirement_place(bringing, facts),
         related=(
             *_lock_entry(single.package if single else None, single.version if single else None, facts),

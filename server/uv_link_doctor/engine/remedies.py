@@ -95,9 +95,7 @@ _LINK_CODES = frozenset({Code.LINK_FAILED, Code.LINK_DEGRADED, Code.LINK_PREDICT
 
 def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
     if finding.code is Code.ENVIRONMENT_BROKEN:
-        # Nobody saw what broke it: if it was a link, a reinstall would break in the same way.
-        again = [RemedyKind.REINSTALL_BROKEN, *([] if means.remembered_copy else [RemedyKind.RETRY_COPY])]
-        return [RemedyKind.CLEAN_PACKAGE] if means.lost else again
+        return _that_make_whole(means)
     if finding.code not in _LINK_CODES or finding.cause is None:
         return []
     page = CAUSES[finding.cause]
@@ -110,6 +108,14 @@ def _kinds(finding: Finding, means: Means) -> list[RemedyKind]:
     if page.retrying_helps and finding.code is Code.LINK_FAILED:
         return [RemedyKind.REINSTALL_BROKEN]
     return _that_move_away(finding, means)
+
+
+def _that_make_whole(means: Means) -> list[RemedyKind]:
+    """What broke it, nobody saw: if it was a link, a reinstall may break in the same way, or is known to."""
+    if means.lost:
+        return [RemedyKind.CLEAN_PACKAGE]
+    again = [] if {*means.broken} & {*means.refused} else [RemedyKind.REINSTALL_BROKEN]
+    return [*again, *([] if means.remembered_copy else [RemedyKind.RETRY_COPY])]
 
 
 _ENTRY_IS_LOST = frozenset({Cause.CORRUPT_CACHE_ENTRY, Cause.MISSING_CACHE_FILE})

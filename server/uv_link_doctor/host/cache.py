@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uv_link_doctor.engine.model import Refused, Weight
@@ -56,6 +56,10 @@ class Stock:
     wanted: Mapping[str, Collection[str]]
     """The versions of each normalised name, none for all."""
     entries: tuple[Entry, ...]
+
+    def of(self, packages: Collection[str]) -> Stock:
+        """What it holds of some of them."""
+        return replace(self, entries=tuple(it for it in self.entries if it.package in packages))
 
 
 def stock(cache: Path, wanted: Mapping[str, Collection[str]]) -> Stock:
