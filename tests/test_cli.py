@@ -418,6 +418,7 @@ class Interrupting:
         if name == "uv_link_doctor.doctor":
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # As on a terminal: a job in the background ignores it.
 sys.meta_path.insert(0, Interrupting())
 main()
 """
