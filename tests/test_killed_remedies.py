@@ -250,7 +250,7 @@ async def test_copies_in_a_synced_folder(project, cloud_folder: MountCloud):
         project(folder.synced / "second", **variables),
         spoil,
     )
-    assert await killed_at_each_step(it) == [RUNS_UV, RENAMES, EXCHANGES]
+    assert await killed_at_each_step(it) == [RUNS_UV, RENAMES, RENAMES]
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ async def test_a_second_run_does_not_hide_the_cause(version, cloud_folder, proje
             assert (failed.range, failed.code_description) == (diagnostic.range, diagnostic.code_description)
         editor.close(example.manifest)
         editor.open(example.manifest)
-        await editor.sees(example.manifest, "environment-broken")
+        (diagnostic,) = await editor.sees(example.manifest, "environment-broken")
         (preferred,) = [it for it in await editor.quick_fixes(example.manifest, diagnostic) if it.is_preferred]
         assert (await editor.accept(preferred))["findings"] == []
 

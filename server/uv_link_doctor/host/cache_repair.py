@@ -175,6 +175,8 @@ class _Work:
     verifying: float = 0.0
     stopped: bool = False
     obstacle: Obstacle | None = None
+    made: os.stat_result | None = None
+    """What the first copy was when it was made: all have the same owner and mode then."""
     old: list[str] = field(default_factory=list)
     """The last batch's old files, where its copies were."""
     replaced: float = 0.0
@@ -293,7 +295,7 @@ def _copied(work: _Work, file: _File, target: str) -> _Copy | None:
             _note(work.damaged, file)
             return None
         _pour(reading, writing, status.st_size)
-        _take_over(status, writing if os.chmod in os.supports_fd else target)
+        _take_over(work, status, writing if os.chmod in os.supports_fd else target)
         if sys.platform == "win32":  # It has no call for all files at once.
             os.fsync(writing)
     except OSError as error:
@@ -308,9 +310,9 @@ def _copied(work: _Work, file: _File, target: str) -> _Copy | None:
     return _Copy(file, target, status.st_size)
 
 
-def _take_over(status: os.stat_result, copy: int | str) -> None:
+def _take_over(work: _Work, status: os.stat_result, copy: int | str) -> None:
     """Gives a copy the file's owner, mode and times, as far as it has others: each call is a write to the disk."""
-    made = os.stat(copy)  # noqa: PTH116  (an open file, thousands of times)
+    made = work.made = work.made or os.stat(copy)  # noqa: PTH116  (an open file)
     if sys.platform != "win32" and (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
         try:
             os.chown(copy, status.st_uid, status.st_gid)
@@ -364,8 +366,8 @@ def _finish(work: _Work, directory: str, batch: list[_Copy]) -> None:
 
 
 def _change_places(work: _Work, copy: _Copy) -> None:
-    """Raises OSError."""
-    if exchange(copy.path, copy.file.path):
+    """Raises OSError. A file that has other names keeps those: to exchange costs the disk a write more."""
+    if _has_no_other_name(copy.file.path) and exchange(copy.path, copy.file.path):
         work.old.append(copy.path)
         work.replaced = time.monotonic()
     else:
