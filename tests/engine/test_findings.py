@@ -541,7 +541,7 @@ def test_once_uv_has_ended_well_over_it_the_environment_is_broken_and_the_failur
     finding = only(explained(failure(), verification=broken(certifi=1), ended_well=True))
     assert (finding.code, finding.id, finding.outcome, finding.os_error) == (
         Code.ENVIRONMENT_BROKEN,
-        "environment-broken",
+        failed.id,
         None,
         None,
     )

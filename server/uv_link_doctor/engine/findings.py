@@ -292,6 +292,7 @@ def _environment_broken(facts: Facts, failed: Finding | None = None) -> Finding:
         return replace(finding, remedies=remedies(finding, means(facts)))
     return replace(
         finding,
+        id=failed.id,  # It is the same trouble, and whoever was offered something for it may still take it.
         cause=failed.cause,
         message=f"{finding.message}. {failed.message}",
         why=f"{finding.why} {failed.why}",
