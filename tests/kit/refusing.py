@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +31,14 @@ class RefusingFolder(CloudFolder):
         self._order([(request, pattern, number) for request, pattern in requests])
 
     def kill(self, *requests: tuple[Request, str]) -> None:
-        """Kill the process that makes one of these requests, at once, and then grant it. Replaces the orders before."""
-        self._order([(request, pattern, None) for request, pattern in requests])
+        """Kill whoever makes one of these requests, but never us, and grant it. Replaces the orders before."""
+        self._order([(request, pattern, -os.getpid()) for request, pattern in requests])
 
     def let_go(self) -> None:
         """Grant everything from now on."""
         self._order([])
 
-    def _order(self, orders: list[tuple[Request, str, int | None]]) -> None:
+    def _order(self, orders: list[tuple[Request, str, int]]) -> None:
         (self.root.parent / "orders").write_text(json.dumps(orders), encoding="utf-8")
 
 

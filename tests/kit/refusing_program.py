@@ -30,8 +30,10 @@ class RefusingFiles(CloudFiles):
     def _obey(self, operation: str, *paths: str) -> None:
         for request, pattern, number in json.loads(Path(self.backing).with_name("orders").read_text(encoding="utf-8")):
             if request == operation and any(fnmatchcase(path, pattern) for path in paths):
-                if number is None:
-                    os.kill(self.caller()[2], signal.SIGKILL)
+                if number < 0:
+                    caller = self.caller()[2]
+                    if f"Tgid:\t{-number}\n" not in Path(f"/proc/{caller}/status").read_text(encoding="utf-8"):
+                        os.kill(caller, signal.SIGKILL)
                 else:
                     raise OSError(number, "As ordered")
 
